@@ -1,0 +1,1 @@
+"""Adapters: one folder per phone protocol, each with the same files."""

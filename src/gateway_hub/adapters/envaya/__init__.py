@@ -1,0 +1,1 @@
+"""EnvayaSMS: phones that post signed forms and read XML or JSON. See README.md for the quirks."""

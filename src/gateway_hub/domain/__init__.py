@@ -1,0 +1,1 @@
+"""Words and rules of the hub. Plain Python: nothing here reads a clock, a socket or a database."""

@@ -1,0 +1,89 @@
+"""What a phone's report does to an attempt and to its message, and how a message moves on."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from gateway_hub.domain.clock import format_rfc3339
+from gateway_hub.domain.devices import ENVAYA_MAX_TRIES
+from gateway_hub.domain.lifecycle import Status, may_move
+from gateway_hub.domain.messages import Attempt, Message, MessageError
+from gateway_hub.domain.phone_posts import PhoneReport
+
+_SAME_FAILURE_WITHIN = timedelta(seconds=15)
+_GOOD_NEWS = frozenset({Status.PENDING, Status.SENT, Status.DELIVERED})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The attempt and message after a report; *applied* is False if it changed neither."""
+
+    message: Message
+    attempt: Attempt
+    applied: bool
+
+
+def apply_report(message: Message, attempt: Attempt, report: PhoneReport, now: datetime) -> Outcome:
+    """Return what is so after *report*; a late, repeated or unknown one changes nothing."""
+    if report.status is None:
+        return Outcome(message, attempt, applied=False)
+    if report.status is Status.FAILED and not report.gives_up:
+        return _apply_soft_failure(message, attempt, report, now)
+    return _apply_status(message, attempt, report.status, _error_of(report), now)
+
+
+def _apply_soft_failure(
+    message: Message, attempt: Attempt, report: PhoneReport, now: datetime
+) -> Outcome:
+    """Count a try that failed; the app goes on by itself until its last one.
+
+    The tries are at least 20 s apart, so a second report at once is the first one repeated.
+    """
+    last = attempt.last_failed_at
+    if last is not None and now - last < _SAME_FAILURE_WITHIN:
+        return Outcome(message, attempt, applied=False)
+    counted = replace(attempt, soft_failures=attempt.soft_failures + 1, last_failed_at=now)
+    if counted.soft_failures >= ENVAYA_MAX_TRIES:
+        return _apply_status(message, counted, Status.FAILED, _error_of(report), now)
+    error = MessageError("device_retrying", report.reason or "the phone will try again")
+    outcome = _apply_status(message, counted, Status.ACCEPTED, error, now)
+    if outcome.applied or message.status is not Status.ACCEPTED:
+        return replace(outcome, applied=True)
+    shown = replace(message, error=error, updated_at=now)
+    return Outcome(shown, replace(counted, error=error), applied=True)
+
+
+def _apply_status(
+    message: Message, attempt: Attempt, status: Status, error: MessageError | None, now: datetime
+) -> Outcome:
+    applied = False
+    if may_move(attempt.status, status):
+        attempt = replace(attempt, status=status, error=_kept_error(attempt.error, status, error))
+        applied = True
+    if applied and may_move(message.status, status):
+        message = move(message, status, now, error=_kept_error(message.error, status, error))
+    return Outcome(message, attempt, applied)
+
+
+def move(
+    message: Message, status: Status, now: datetime, *, error: MessageError | None = None
+) -> Message:
+    """Return *message* in *status*, with the time it first reached it."""
+    reached = message.reached
+    if status not in reached:
+        reached = {**reached, status.value: format_rfc3339(now)}
+    return replace(message, status=status, error=error, reached=reached, updated_at=now)
+
+
+def _kept_error(
+    old: MessageError | None, status: Status, new: MessageError | None
+) -> MessageError | None:
+    """Return the error to show in *status*: none once there is good news."""
+    if status in _GOOD_NEWS:
+        return None
+    return new or old
+
+
+def _error_of(report: PhoneReport) -> MessageError | None:
+    if report.status is not Status.FAILED:
+        return None
+    return MessageError("device_failed", report.reason or "the phone gave no reason")

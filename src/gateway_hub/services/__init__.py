@@ -1,0 +1,1 @@
+"""Use cases: each one transaction, in the words of the domain."""

@@ -1,0 +1,206 @@
+"""Projects and API keys: who a caller is and what they may do."""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from gateway_hub.domain.access import DEFAULT_PROJECT, ApiKey, Principal, Project, Scope
+from gateway_hub.domain.clock import Clock
+from gateway_hub.domain.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+)
+from gateway_hub.domain.ids import new_id
+from gateway_hub.domain.numbers import is_known_region
+from gateway_hub.services.secrets import generate_api_key, hash_random_secret
+from gateway_hub.storage import projects as project_rows
+from gateway_hub.storage.database import Database
+from gateway_hub.storage.transactions import Transaction
+
+_HINT_CHARACTERS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class NewApiKey:
+    """A key just made: the only time its secret is seen."""
+
+    key: ApiKey
+    secret: str
+
+
+class Access:
+    """Projects and keys of the whole hub."""
+
+    def __init__(self, database: Database, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def ensure_default_project(self) -> Project:
+        """Return the project ``default``, made now if it is not there."""
+        now = self._clock()
+        project = Project(new_id(), DEFAULT_PROJECT, None, now, now)
+
+        async def use_case(tx: Transaction) -> Project:
+            await project_rows.add_project_if_absent(tx, project)
+            found = await project_rows.find_project_by_name(tx, DEFAULT_PROJECT)
+            return found or project
+
+        return await self._database.write(use_case)
+
+    async def ensure_first_key(self) -> NewApiKey | None:
+        """Return an admin key if the hub has no key at all yet, else None."""
+        project = await self.ensure_default_project()
+
+        async def has_none(tx: Transaction) -> bool:
+            keys = await project_rows.list_api_keys(tx, project_id=None, before="~", limit=1)
+            return not keys
+
+        if not await self._database.read(has_none):
+            return None
+        return await self.create_key(
+            name="first admin key", scopes=frozenset({Scope.ADMIN}), project=project.id
+        )
+
+    async def authenticate(self, secret: str) -> Principal:
+        """Return whose key *secret* is. Raises UnauthenticatedError, the same for every reason."""
+        key_hash = hash_random_secret(secret)
+
+        async def query(tx: Transaction) -> ApiKey | None:
+            return await project_rows.find_api_key_by_hash(tx, key_hash)
+
+        key = await self._database.read(query)
+        if key is None or not key.is_valid_at(self._clock()):
+            raise UnauthenticatedError("The API key is missing, unknown, expired or revoked.")
+        return Principal(key.id, key.project_id, key.scopes)
+
+    async def create_project(self, name: str, region: str | None) -> Project:
+        """Return the new project. Raises ConflictError if the name is taken."""
+        check_region(region)
+        now = self._clock()
+        project = Project(new_id(), name, region, now, now)
+
+        async def use_case(tx: Transaction) -> None:
+            if not await project_rows.add_project_if_absent(tx, project):
+                raise ConflictError("A project with this name exists.", code="name_taken")
+
+        await self._database.write(use_case)
+        return project
+
+    async def get_project(self, name_or_id: str) -> Project:
+        """Return that project. Raises NotFoundError."""
+
+        async def query(tx: Transaction) -> Project | None:
+            by_id = await project_rows.find_project(tx, name_or_id)
+            return by_id or await project_rows.find_project_by_name(tx, name_or_id)
+
+        project = await self._database.read(query)
+        if project is None:
+            raise NotFoundError("There is no such project.")
+        return project
+
+    async def list_projects(self, *, before: str, limit: int) -> list[Project]:
+        """Return up to *limit* projects, newest first."""
+
+        async def query(tx: Transaction) -> list[Project]:
+            return await project_rows.list_projects(tx, before=before, limit=limit)
+
+        return await self._database.read(query)
+
+    async def change_project(self, project_id: str, *, region: str | None) -> Project:
+        """Set the default region of a project's numbers."""
+        check_region(region)
+        changed = replace(
+            await self.get_project(project_id), region=region, updated_at=self._clock()
+        )
+
+        async def use_case(tx: Transaction) -> None:
+            await project_rows.update_project(tx, changed)
+
+        await self._database.write(use_case)
+        return changed
+
+    async def create_key(
+        self,
+        *,
+        name: str,
+        scopes: frozenset[Scope],
+        project: str,
+        expires_at: datetime | None = None,
+        by: Principal | None = None,
+    ) -> NewApiKey:
+        """Return a new key of *project* (name or id).
+
+        *by* may not give what they do not have: only an admin reaches another project, or a scope
+        of which they have less.
+        """
+        owner = await self._project_for(project, by)
+        if by is not None and not all(by.may(scope) for scope in scopes):
+            raise PermissionDeniedError("A key can be given only scopes that your key has.")
+        now = self._clock()
+        if expires_at is not None and expires_at <= now:
+            raise InvalidInputError.of_field("/expires_at", "in_the_past", "The time is past.")
+        secret = generate_api_key()
+        key = ApiKey(
+            id=new_id(),
+            project_id=owner.id,
+            name=name,
+            hint=secret[:_HINT_CHARACTERS],
+            scopes=scopes,
+            created_at=now,
+            expires_at=expires_at,
+        )
+
+        async def use_case(tx: Transaction) -> None:
+            await project_rows.add_api_key(tx, key, hash_random_secret(secret))
+
+        await self._database.write(use_case)
+        return NewApiKey(key, secret)
+
+    async def list_keys(self, by: Principal, *, before: str, limit: int) -> list[ApiKey]:
+        """Return up to *limit* keys that *by* may see, newest first."""
+        project_id = None if by.may(Scope.ADMIN) else by.project_id
+
+        async def query(tx: Transaction) -> list[ApiKey]:
+            return await project_rows.list_api_keys(
+                tx, project_id=project_id, before=before, limit=limit
+            )
+
+        return await self._database.read(query)
+
+    async def get_key(self, by: Principal, key_id: str) -> ApiKey:
+        """Return that key. Raises NotFoundError, also for a key of another project."""
+
+        async def query(tx: Transaction) -> ApiKey | None:
+            return await project_rows.find_api_key(tx, key_id)
+
+        key = await self._database.read(query)
+        if key is None or not (by.may(Scope.ADMIN) or key.project_id == by.project_id):
+            raise NotFoundError("There is no such API key.")
+        return key
+
+    async def revoke_key(self, by: Principal, key_id: str) -> None:
+        """Make a key useless at once. Raises NotFoundError."""
+        key = await self.get_key(by, key_id)
+        now = self._clock()
+
+        async def use_case(tx: Transaction) -> None:
+            await project_rows.revoke_api_key(tx, key.id, now)
+
+        await self._database.write(use_case)
+
+    async def _project_for(self, project: str, by: Principal | None) -> Project:
+        if by is None or by.may(Scope.ADMIN):
+            return await self.get_project(project)
+        if project != by.project_id:
+            raise NotFoundError("There is no such project.")
+        return await self.get_project(project)
+
+
+def check_region(region: str | None) -> None:
+    """Raise InvalidInputError unless *region* is None or an ISO 3166 code like ``TZ``."""
+    if region is not None and not is_known_region(region):
+        raise InvalidInputError.of_field(
+            "/region", "unknown_region", "The region must be a two-letter country code like TZ."
+        )

@@ -1,0 +1,245 @@
+"""Devices of a project: registering a phone, changing it, giving it new credentials."""
+
+import asyncio
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import Any
+
+from gateway_hub.domain.clock import Clock
+from gateway_hub.domain.devices import Device, DeviceState, Protocol, SendLimit
+from gateway_hub.domain.errors import ConflictError, InvalidInputError, NotFoundError
+from gateway_hub.domain.ids import new_id
+from gateway_hub.services.access import check_region
+from gateway_hub.services.device_states import DeviceStates
+from gateway_hub.services.secrets import (
+    SecretBox,
+    generate_password,
+    hash_chosen_password,
+    hash_random_secret,
+    is_weak,
+)
+from gateway_hub.storage import devices as device_rows
+from gateway_hub.storage import inbound as inbound_rows
+from gateway_hub.storage.database import Database
+from gateway_hub.storage.devices import StoredCredential
+from gateway_hub.storage.inbound import QuarantineRecord
+from gateway_hub.storage.transactions import Transaction
+
+OFFLINE_AFTER = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceDraft:
+    """A device as asked for; *username* and *password* take over a phone that is set up already."""
+
+    name: str
+    protocol: Protocol
+    phone_number: str | None = None
+    tags: tuple[str, ...] = ()
+    send_limit: SendLimit | None = None
+    server_url: str | None = None
+    region: str | None = None
+    username: str | None = None
+    password: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IssuedCredentials:
+    """What proves the device, in the clear: the only time it is seen. *weak*: easily guessed."""
+
+    username: str | None
+    password: str
+    weak: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceView:
+    """A device with what is known of it now."""
+
+    device: Device
+    state: DeviceState
+    online: bool
+    backlog: int
+
+
+class Devices:
+    """The devices of every project."""
+
+    def __init__(
+        self, database: Database, secret_box: SecretBox, states: DeviceStates, clock: Clock
+    ) -> None:
+        self._database = database
+        self._secret_box = secret_box
+        self._states = states
+        self._clock = clock
+
+    async def create(
+        self, project_id: str, draft: DeviceDraft
+    ) -> tuple[DeviceView, IssuedCredentials]:
+        """Register a phone. Raises InvalidInputError, or ConflictError for a user name in use."""
+        _check_draft(draft)
+        now = self._clock()
+        device_id = new_id()
+        username = draft.username or (
+            _made_username() if draft.protocol is Protocol.MEDIC else None
+        )
+        device = Device(
+            id=device_id,
+            project_id=project_id,
+            name=draft.name,
+            protocol=draft.protocol,
+            created_at=now,
+            updated_at=now,
+            username=username,
+            phone_number=draft.phone_number,
+            server_url=draft.server_url,
+            region=draft.region,
+            tags=draft.tags,
+            send_limit=draft.send_limit,
+        )
+        issued, credential = await self._issue(device, draft.password)
+
+        async def use_case(tx: Transaction) -> None:
+            if not await device_rows.add_device(tx, device):
+                raise ConflictError("A device with this user name exists.", code="username_taken")
+            await device_rows.add_credential(tx, credential)
+
+        await self._database.write(use_case)
+        return self._view(device, backlog=0), issued
+
+    async def get(self, project_id: str, device_id: str) -> DeviceView:
+        """Return a device. Raises NotFoundError."""
+
+        async def query(tx: Transaction) -> tuple[Device, int] | None:
+            device = await device_rows.find_device(tx, project_id, device_id)
+            return (device, await device_rows.count_backlog(tx, device)) if device else None
+
+        found = await self._database.read(query)
+        if found is None:
+            raise NotFoundError("There is no such device.")
+        return self._view(found[0], backlog=found[1])
+
+    async def list(self, project_id: str, *, before: str, limit: int) -> list[DeviceView]:
+        """Return up to *limit* devices with ids below *before*, newest first."""
+
+        async def query(tx: Transaction) -> list[tuple[Device, int]]:
+            found = await device_rows.list_devices(tx, project_id, before=before, limit=limit)
+            return [(device, await device_rows.count_backlog(tx, device)) for device in found]
+
+        return [
+            self._view(device, backlog=backlog)
+            for device, backlog in await self._database.read(query)
+        ]
+
+    async def change(self, project_id: str, device_id: str, changes: dict[str, Any]) -> DeviceView:
+        """Set the fields of *changes*: name, phone_number, tags, send_limit, server_url, region,
+        paused. Raises NotFoundError, InvalidInputError."""
+        check_region(changes.get("region"))
+        view = await self.get(project_id, device_id)
+        changed = replace(view.device, **changes, updated_at=self._clock())
+        if changed.protocol is Protocol.ENVAYA and not changed.phone_number:
+            raise _number_missing()
+
+        async def use_case(tx: Transaction) -> None:
+            await device_rows.update_device(tx, changed)
+
+        await self._database.write(use_case)
+        return self._view(changed, backlog=view.backlog)
+
+    async def delete(self, project_id: str, device_id: str) -> None:
+        """Remove a device: it can no longer post; its messages stay. Raises NotFoundError."""
+        view = await self.get(project_id, device_id)
+
+        async def use_case(tx: Transaction) -> None:
+            await device_rows.mark_device_deleted(tx, view.device.id, self._clock())
+
+        await self._database.write(use_case)
+
+    async def renew_credentials(
+        self, project_id: str, device_id: str, *, password: str | None, grace_seconds: int
+    ) -> IssuedCredentials:
+        """Give the device new credentials; the old ones work for *grace_seconds* more."""
+        view = await self.get(project_id, device_id)
+        if password is not None:
+            _check_password(password)
+        issued, credential = await self._issue(view.device, password)
+
+        async def use_case(tx: Transaction) -> None:
+            now = self._clock()
+            until = now + timedelta(seconds=grace_seconds)
+            await device_rows.expire_credentials(tx, view.device.id, now=now, until=until)
+            await device_rows.add_credential(tx, credential)
+
+        await self._database.write(use_case)
+        return issued
+
+    async def list_quarantine(
+        self, project_id: str, device_id: str, *, before: str, limit: int
+    ) -> list[QuarantineRecord]:
+        """Return the bad items the device sent, newest first. Raises NotFoundError."""
+        view = await self.get(project_id, device_id)
+
+        async def query(tx: Transaction) -> list[QuarantineRecord]:
+            return await inbound_rows.list_quarantine(
+                tx, view.device.id, before=before, limit=limit
+            )
+
+        return await self._database.read(query)
+
+    def _view(self, device: Device, *, backlog: int) -> DeviceView:
+        state = self._states.current(device)
+        seen = state.last_seen_at
+        online = seen is not None and self._clock() - seen <= OFFLINE_AFTER
+        return DeviceView(replace(device, state=state), state, online, backlog)
+
+    async def _issue(
+        self, device: Device, password: str | None
+    ) -> tuple[IssuedCredentials, StoredCredential]:
+        """Return credentials to show and to store: *password*, or a random one."""
+        secret = password or generate_password()
+        issued = IssuedCredentials(device.username, secret, weak=is_weak(secret))
+        kind, stored = await self._seal(device, secret, chosen=password is not None)
+        return issued, StoredCredential(new_id(), device.id, kind, stored, self._clock())
+
+    async def _seal(self, device: Device, secret: str, *, chosen: bool) -> tuple[str, bytes]:
+        """Return the kind and form in which *secret* is stored.
+
+        An envaya password is part of each signature, so it must be readable again; a medic one is
+        only compared.
+        """
+        if device.protocol is Protocol.ENVAYA:
+            return "encrypted", self._secret_box.encrypt(device.id, secret)
+        if chosen:
+            return "argon2", await asyncio.to_thread(hash_chosen_password, secret)
+        return "sha256", hash_random_secret(secret)
+
+
+def _made_username() -> str:
+    return f"phone-{new_id()[-8:]}"
+
+
+def _check_draft(draft: DeviceDraft) -> None:
+    check_region(draft.region)
+    if draft.protocol is Protocol.ENVAYA and not draft.phone_number:
+        raise _number_missing()
+    if draft.protocol is Protocol.ENVAYA and draft.username is not None:
+        raise InvalidInputError.of_field(
+            "/credentials/username",
+            "not_used",
+            "An envaya phone has no user name: its phone number names it.",
+        )
+    if draft.password is not None:
+        _check_password(draft.password)
+
+
+def _check_password(password: str) -> None:
+    if not password:
+        raise InvalidInputError.of_field("/credentials/password", "empty", "The password is empty.")
+
+
+def _number_missing() -> InvalidInputError:
+    return InvalidInputError.of_field(
+        "/phone_number",
+        "required",
+        "An envaya phone needs the phone number as typed into the app: it names the phone.",
+    )

@@ -1,0 +1,154 @@
+"""Handing queued messages to a phone: under a lease, each to one phone only."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from gateway_hub.domain.devices import LEASE_POLICIES, MAX_OFFERS_PER_ANSWER, Device
+from gateway_hub.domain.ids import new_id
+from gateway_hub.domain.lifecycle import Status
+from gateway_hub.domain.messages import Attempt, Message
+from gateway_hub.domain.numbers import dial_string
+from gateway_hub.domain.phone_posts import Offer
+from gateway_hub.domain.reporting import move
+from gateway_hub.domain.routing import served_queues
+from gateway_hub.storage import messages as message_rows
+from gateway_hub.storage import outbox as outbox_rows
+from gateway_hub.storage.outbox import HeldOffer
+from gateway_hub.storage.transactions import Transaction
+
+_NO_LIMIT = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Occasion:
+    """The request that is being answered: whether its like was answered before, and with what."""
+
+    request_key: str | None = None
+    inbound_ids: tuple[str, ...] = ()
+    repeated_ids: tuple[str, ...] = ()
+
+
+async def has_work(tx: Transaction, device: Device, now: datetime, request_key: str | None) -> bool:
+    """Say whether `offer` would have anything for *device*."""
+    if device.paused:
+        return False
+    if request_key is not None and await outbox_rows.find_offers_of_request(
+        tx, device.id, request_key
+    ):
+        return True
+    return await outbox_rows.has_work(
+        tx,
+        device_id=device.id,
+        queues=served_queues(device),
+        now=now,
+        offers_below=_most_offers(device),
+    )
+
+
+async def offer(
+    tx: Transaction, device: Device, occasion: Occasion, now: datetime
+) -> tuple[Offer, ...]:
+    """Return what *device* is to send now, best first.
+
+    A request that was answered before gets the same messages under the same wire ids; then come
+    those whose lease ran out in silence, then the head of the queue.
+    """
+    if device.paused:
+        return ()
+    again = await _find_answered(tx, device, occasion)
+    if again:
+        return _in_order(again)
+    overdue = await _renew_overdue(tx, device, now)
+    room = MAX_OFFERS_PER_ANSWER - len(overdue)
+    claimed = await _claim(tx, device, occasion, now, room) if room > 0 else []
+    return _in_order([*overdue, *claimed])
+
+
+async def _find_answered(tx: Transaction, device: Device, occasion: Occasion) -> list[HeldOffer]:
+    held: dict[str, HeldOffer] = {}
+    if occasion.request_key is not None:
+        for item in await outbox_rows.find_offers_of_request(tx, device.id, occasion.request_key):
+            held[item.offer.wire_id] = item
+    for item in await outbox_rows.find_offers_with_inbound(tx, device.id, occasion.repeated_ids):
+        held[item.offer.wire_id] = item
+    return list(held.values())
+
+
+async def _renew_overdue(tx: Transaction, device: Device, now: datetime) -> list[HeldOffer]:
+    policy = LEASE_POLICIES[device.protocol]
+    overdue = await outbox_rows.lock_due_offers(
+        tx,
+        device_id=device.id,
+        now=now,
+        offers_below=_most_offers(device),
+        limit=MAX_OFFERS_PER_ANSWER,
+    )
+    renewed = [
+        (item.attempt.wire_id, offers, now + policy.lease_after(offers))
+        for item in overdue
+        for offers in [item.attempt.offers + 1]
+    ]
+    await outbox_rows.renew_leases(tx, renewed, now=now)
+    return overdue
+
+
+async def _claim(
+    tx: Transaction, device: Device, occasion: Occasion, now: datetime, room: int
+) -> list[HeldOffer]:
+    heads = await outbox_rows.lock_queue_heads(tx, served_queues(device), now=now, limit=room)
+    claimed = [_dispatch(message, device, now) for message in heads]
+    attempts = [_first_offer(message, device, now) for message in claimed]
+    await message_rows.save_progress(tx, claimed)
+    await outbox_rows.add_attempts(
+        tx,
+        attempts,
+        request_key=occasion.request_key,
+        inbound_message_id=occasion.inbound_ids[0] if occasion.inbound_ids else None,
+    )
+    return [
+        HeldOffer(attempt, _to_offer(attempt.wire_id, message))
+        for attempt, message in zip(attempts, claimed, strict=True)
+    ]
+
+
+def _dispatch(message: Message, device: Device, now: datetime) -> Message:
+    moved = move(message, Status.DISPATCHED, now)
+    return replace(
+        moved,
+        device_id=device.id,
+        device_protocol=device.protocol,
+        attempt_count=message.attempt_count + 1,
+    )
+
+
+def _first_offer(message: Message, device: Device, now: datetime) -> Attempt:
+    """Return the attempt that begins with this offer.
+
+    Phones drop an id they know, so each attempt has its own; the first one's is the message's.
+    """
+    return Attempt(
+        wire_id=message.id if message.attempt_count == 1 else new_id(),
+        message_id=message.id,
+        device_id=device.id,
+        number=message.attempt_count,
+        status=Status.DISPATCHED,
+        offers=1,
+        first_offered_at=now,
+        last_offered_at=now,
+        lease_until=now + LEASE_POLICIES[device.protocol].lease_after(1),
+    )
+
+
+def _to_offer(wire_id: str, message: Message) -> Offer:
+    return Offer(wire_id, dial_string(message.to_number or ""), message.text, message.priority)
+
+
+def _in_order(held: Iterable[HeldOffer]) -> tuple[Offer, ...]:
+    offers = [item.offer for item in held]
+    offers.sort(key=lambda item: (-item.priority, item.wire_id))
+    return tuple(offers)
+
+
+def _most_offers(device: Device) -> int:
+    return LEASE_POLICIES[device.protocol].max_offers or _NO_LIMIT

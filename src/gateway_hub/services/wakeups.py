@@ -1,0 +1,62 @@
+"""In-process hints that wake held polls the moment a message is queued. Only hints: the database
+decides, and a held poll asks it again now and then."""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from gateway_hub.domain.devices import Device
+from gateway_hub.domain.routing import served_queues
+
+
+class Waiter:
+    """One held poll."""
+
+    def __init__(self) -> None:
+        self._event = asyncio.Event()
+
+    def wake(self) -> None:
+        """End the wait now."""
+        self._event.set()
+
+    async def wait(self, seconds: float) -> None:
+        """Return when woken, or after *seconds*."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._event.wait(), seconds)
+        self._event.clear()
+
+
+class Wakeups:
+    """Who waits for which queue."""
+
+    def __init__(self) -> None:
+        self._waiters: defaultdict[str, set[Waiter]] = defaultdict(set)
+        self.stopping = False
+
+    @contextmanager
+    def listen(self, device: Device) -> Iterator[Waiter]:
+        """Yield a waiter that is woken when a queue that *device* serves gets a message."""
+        waiter = Waiter()
+        queues = served_queues(device)
+        for queue in queues:
+            self._waiters[queue].add(waiter)
+        try:
+            yield waiter
+        finally:
+            for queue in queues:
+                self._waiters[queue].discard(waiter)
+                if not self._waiters[queue]:
+                    del self._waiters[queue]
+
+    def wake(self, queue: str) -> None:
+        """Wake everyone who waits for *queue*."""
+        for waiter in tuple(self._waiters.get(queue, ())):
+            waiter.wake()
+
+    def stop(self) -> None:
+        """Wake everyone and hold nobody from now on."""
+        self.stopping = True
+        for waiters in tuple(self._waiters.values()):
+            for waiter in tuple(waiters):
+                waiter.wake()

@@ -1,0 +1,1 @@
+"""Storage: tables, the one place that commits, and one repository per aggregate. SQL lives here."""

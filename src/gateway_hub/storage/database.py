@@ -1,0 +1,121 @@
+"""A database as the services see it: write a use case, read a query, nothing in between."""
+
+from pathlib import Path
+from typing import TypeVar
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway_hub.domain.errors import UnavailableError
+from gateway_hub.storage import migrations
+from gateway_hub.storage.engines import (
+    POSTGRES_WRITERS,
+    check_durability,
+    create_reader_engine,
+    create_writer_engine,
+    is_sqlite,
+    normalise_url,
+)
+from gateway_hub.storage.faults import is_transient
+from gateway_hub.storage.process_lock import ProcessLock
+from gateway_hub.storage.transactions import CommitGroup, Transaction, UseCase
+
+T = TypeVar("T")
+
+DEFAULT_PATIENCE_SECONDS = 4.0
+
+
+class Database:
+    """One database, opened by `start` and closed by `stop`."""
+
+    def __init__(self, url: str) -> None:
+        self.url = normalise_url(url)
+        self._lock: ProcessLock | None = None
+        self._writer: AsyncEngine = create_writer_engine(self.url)
+        self._reader: AsyncEngine = create_reader_engine(self.url)
+        self._commits = CommitGroup(
+            self._writer, writers=1 if is_sqlite(self.url) else POSTGRES_WRITERS
+        )
+
+    @property
+    def is_sqlite(self) -> bool:
+        """Whether this is a SQLite file, served by this process alone."""
+        return is_sqlite(self.url)
+
+    async def start(self, *, migrate: bool) -> None:
+        """Lock (SQLite), bring the schema to head if *migrate*, check durability, start writing.
+
+        Raises DatabaseInUseError when another process has the SQLite file.
+        """
+        if self.is_sqlite:
+            self._acquire_lock()
+        if migrate:
+            await self.migrate()
+        async with self._writer.connect() as connection:
+            await check_durability(connection)
+        self._commits.start()
+
+    async def stop(self) -> None:
+        """Finish the commits under way and close every connection."""
+        await self._commits.stop()
+        await self._reader.dispose()
+        await self._writer.dispose()
+        if self._lock is not None:
+            self._lock.release()
+
+    async def write(
+        self, use_case: UseCase[T], *, patience_seconds: float = DEFAULT_PATIENCE_SECONDS
+    ) -> T:
+        """Run *use_case* in a transaction and return its result once that is on disk."""
+        return await self._commits.run(use_case, patience_seconds=patience_seconds)
+
+    async def read(self, query: UseCase[T]) -> T:
+        """Run *query* on a reading connection; it sees all that was committed before."""
+        try:
+            return await self._read_once(query)
+        except Exception as error:
+            if not is_transient(error):
+                raise
+        try:
+            return await self._read_once(query)
+        except Exception as error:
+            if is_transient(error):
+                raise UnavailableError("The database cannot be reached now.") from error
+            raise
+
+    async def _read_once(self, query: UseCase[T]) -> T:
+        async with self._reader.connect() as connection:
+            if not self.is_sqlite:
+                await connection.execution_options(isolation_level="AUTOCOMMIT")
+            return await query(Transaction(connection))
+
+    async def migrate(self) -> None:
+        """Bring the schema to head; several processes may try at once."""
+        async with self._writer.connect() as connection:
+            await connection.run_sync(migrations.upgrade)
+
+    async def check(self) -> None:
+        """Raise UnavailableError unless the database answers and its schema is at head."""
+
+        async def is_at_head(connection: AsyncConnection) -> bool:
+            await connection.execute(text("SELECT 1"))
+            return await connection.run_sync(migrations.is_at_head)
+
+        try:
+            async with self._reader.connect() as connection:
+                at_head = await is_at_head(connection)
+        except Exception as error:
+            if is_transient(error):
+                raise UnavailableError("The database cannot be reached now.") from error
+            raise
+        if not at_head:
+            raise UnavailableError("The database schema is not at head.")
+
+    def _acquire_lock(self) -> None:
+        if self.url.database in {None, "", ":memory:"}:
+            raise ValueError("the SQLite database must be a file")
+        path = Path(str(self.url.database))
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        lock = ProcessLock(path)
+        lock.acquire()
+        self._lock = lock

@@ -1,0 +1,225 @@
+"""Devices, their credentials and what is known of their state."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, delete, func, insert, or_, select, update
+from sqlalchemy.engine import Row
+
+from gateway_hub.domain.devices import Device, DeviceState, Protocol, SendLimit
+from gateway_hub.domain.lifecycle import Status
+from gateway_hub.domain.numbers import number_key
+from gateway_hub.domain.routing import served_queues
+from gateway_hub.storage.inserts import insert_for, insert_if_absent
+from gateway_hub.storage.tables import device_credentials, device_states, devices, messages
+from gateway_hub.storage.transactions import Transaction
+
+_STATE_COLUMNS = [column for column in device_states.c if column.name != "device_id"]
+_STATE_FIELDS = tuple(column.name for column in _STATE_COLUMNS)
+
+_DEVICE = (
+    select(devices, *(column.label(f"state_{column.name}") for column in _STATE_COLUMNS))
+    .select_from(devices.outerjoin(device_states, device_states.c.device_id == devices.c.id))
+    .where(devices.c.deleted_at.is_(None))
+)
+_BY_ID = _DEVICE.where(
+    devices.c.id == bindparam("device_id"), devices.c.project_id == bindparam("of_project")
+)
+_BY_USERNAME = _DEVICE.where(
+    devices.c.username.in_(bindparam("usernames", expanding=True)),
+    devices.c.protocol == Protocol.MEDIC,
+).order_by(devices.c.id)
+_BY_NUMBER = _DEVICE.where(
+    devices.c.number_key == bindparam("key"), devices.c.protocol == Protocol.ENVAYA
+).order_by(devices.c.id)
+_PAGE = (
+    _DEVICE.where(
+        devices.c.project_id == bindparam("of_project"), devices.c.id < bindparam("before")
+    )
+    .order_by(devices.c.id.desc())
+    .limit(bindparam("limit"))
+)
+_CREDENTIALS = select(device_credentials).where(
+    device_credentials.c.device_id.in_(bindparam("device_ids", expanding=True)),
+    or_(
+        device_credentials.c.expires_at.is_(None),
+        device_credentials.c.expires_at > bindparam("now"),
+    ),
+)
+_UPDATE_DEVICE = update(devices).where(devices.c.id == bindparam("device_id"))
+_EXPIRE_CREDENTIALS = (
+    update(device_credentials)
+    .where(
+        device_credentials.c.device_id == bindparam("of_device"),
+        or_(
+            device_credentials.c.expires_at.is_(None),
+            device_credentials.c.expires_at > bindparam("until"),
+        ),
+    )
+    .values(expires_at=bindparam("until"))
+)
+_DELETE_DEAD_CREDENTIALS = delete(device_credentials).where(
+    device_credentials.c.device_id == bindparam("of_device"),
+    device_credentials.c.expires_at <= bindparam("now"),
+)
+_BACKLOG = (
+    select(messages.c.route_key, func.count().label("queued"))
+    .where(
+        messages.c.status == Status.QUEUED,
+        messages.c.route_key.in_(bindparam("route_keys", expanding=True)),
+    )
+    .group_by(messages.c.route_key)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCredential:
+    """A way to prove a device: *kind* is ``sha256``, ``argon2`` or ``encrypted``."""
+
+    id: str
+    device_id: str
+    kind: str
+    secret: bytes
+    created_at: datetime
+    expires_at: datetime | None = None
+
+
+async def add_device(tx: Transaction, device: Device) -> bool:
+    """Store *device*; return False, changing nothing, if the project has its username already."""
+    return await insert_if_absent(
+        tx,
+        devices,
+        {"id": device.id, "project_id": device.project_id, "protocol": device.protocol}
+        | {"created_at": device.created_at, "deleted_at": None}
+        | _changeable(device),
+    )
+
+
+async def update_device(tx: Transaction, device: Device) -> None:
+    """Write the changeable fields of *device*."""
+    await tx.execute(_UPDATE_DEVICE.values(**_changeable(device)), {"device_id": device.id})
+
+
+async def mark_device_deleted(tx: Transaction, device_id: str, now: datetime) -> None:
+    """Hide the device; its messages stay."""
+    await tx.execute(_UPDATE_DEVICE.values(deleted_at=now), {"device_id": device_id})
+    await tx.execute(delete(device_credentials).where(device_credentials.c.device_id == device_id))
+
+
+async def find_device(tx: Transaction, project_id: str, device_id: str) -> Device | None:
+    """Return that device of that project."""
+    parameters = {"device_id": device_id, "of_project": project_id}
+    row = (await tx.execute(_BY_ID, parameters)).one_or_none()
+    return _to_device(row) if row else None
+
+
+async def list_devices(
+    tx: Transaction, project_id: str, *, before: str, limit: int
+) -> list[Device]:
+    """Return up to *limit* devices with ids below *before*, newest first."""
+    rows = await tx.execute(_PAGE, {"of_project": project_id, "before": before, "limit": limit})
+    return [_to_device(row) for row in rows]
+
+
+async def find_medic_candidates(tx: Transaction, usernames: tuple[str, ...]) -> list[Device]:
+    """Return the devices, of any project, that have one of *usernames*."""
+    return [_to_device(row) for row in await tx.execute(_BY_USERNAME, {"usernames": usernames})]
+
+
+async def find_envaya_candidates(tx: Transaction, phone_number: str) -> list[Device]:
+    """Return the devices, of any project, whose number is *phone_number* in any spelling."""
+    key = number_key(phone_number)
+    return [_to_device(row) for row in await tx.execute(_BY_NUMBER, {"key": key})]
+
+
+async def find_credentials(
+    tx: Transaction, device_ids: list[str], now: datetime
+) -> list[StoredCredential]:
+    """Return the credentials of *device_ids* that are valid at *now*."""
+    rows = await tx.execute(_CREDENTIALS, {"device_ids": device_ids, "now": now})
+    return [StoredCredential(**row._mapping) for row in rows]
+
+
+async def add_credential(tx: Transaction, credential: StoredCredential) -> None:
+    """Store *credential* beside those the device has."""
+    await tx.execute(
+        insert(device_credentials),
+        {
+            "id": credential.id,
+            "device_id": credential.device_id,
+            "kind": credential.kind,
+            "secret": credential.secret,
+            "created_at": credential.created_at,
+            "expires_at": credential.expires_at,
+        },
+    )
+
+
+async def expire_credentials(
+    tx: Transaction, device_id: str, *, now: datetime, until: datetime
+) -> None:
+    """Let all credentials of the device end at *until*; remove those that ended before *now*."""
+    await tx.execute(_EXPIRE_CREDENTIALS, {"of_device": device_id, "until": until})
+    await tx.execute(_DELETE_DEAD_CREDENTIALS, {"of_device": device_id, "now": now})
+
+
+async def save_states(tx: Transaction, states: Mapping[str, DeviceState]) -> None:
+    """Write the state of each device, by device id."""
+    if not states:
+        return
+    statement = insert_for(tx.dialect, device_states)
+    upsert = statement.on_conflict_do_update(
+        index_elements=["device_id"],
+        set_={name: statement.excluded[name] for name in _STATE_FIELDS},
+    )
+    rows = [
+        {"device_id": device_id} | {name: getattr(state, name) for name in _STATE_FIELDS}
+        for device_id, state in sorted(states.items())
+    ]
+    await tx.execute(upsert, rows)
+
+
+async def count_backlog(tx: Transaction, device: Device) -> int:
+    """Return how many queued messages the device could be offered."""
+    rows = await tx.execute(_BACKLOG, {"route_keys": list(served_queues(device))})
+    return sum(row.queued for row in rows)
+
+
+def _changeable(device: Device) -> dict[str, Any]:
+    limit = device.send_limit
+    number = device.phone_number
+    return {
+        "name": device.name,
+        "username": device.username,
+        "phone_number": number,
+        "number_key": None if number is None else number_key(number),
+        "server_url": device.server_url,
+        "region": device.region,
+        "tags": list(device.tags),
+        "send_limit_segments": limit.segments if limit else None,
+        "send_limit_seconds": limit.seconds if limit else None,
+        "paused": device.paused,
+        "updated_at": device.updated_at,
+    }
+
+
+def _to_device(row: Row[Any]) -> Device:
+    limited = row.send_limit_segments is not None
+    return Device(
+        id=row.id,
+        project_id=row.project_id,
+        name=row.name,
+        protocol=Protocol(row.protocol),
+        username=row.username,
+        phone_number=row.phone_number,
+        server_url=row.server_url,
+        region=row.region,
+        tags=tuple(row.tags),
+        send_limit=SendLimit(row.send_limit_segments, row.send_limit_seconds) if limited else None,
+        paused=row.paused,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        state=DeviceState(**{name: getattr(row, f"state_{name}") for name in _STATE_FIELDS}),
+    )

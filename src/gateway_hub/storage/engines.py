@@ -1,0 +1,114 @@
+"""Engines for both databases, set up so that a commit is on disk before anyone is told."""
+
+from typing import Any
+
+from sqlalchemy import event
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import ConnectionPoolEntry
+
+READERS = 4
+POSTGRES_WRITERS = 4
+
+_SQLITE_PRAGMAS = (
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA busy_timeout=5000",
+    "PRAGMA foreign_keys=ON",
+    "PRAGMA temp_store=MEMORY",
+    "PRAGMA cache_size=-20000",
+)
+
+_POSTGRES_SETTINGS = {
+    "application_name": "gateway-hub",
+    "synchronous_commit": "on",
+    "statement_timeout": "30000",
+    "idle_in_transaction_session_timeout": "30000",
+    "timezone": "UTC",
+}
+
+
+def normalise_url(url: str) -> URL:
+    """Return *url* with the driver the hub uses for its database named outright.
+
+    Raises ValueError for any other database.
+    """
+    parsed = make_url(url)
+    if parsed.drivername in {"sqlite", "sqlite+aiosqlite"}:
+        return parsed.set(drivername="sqlite+aiosqlite")
+    if parsed.drivername in {"postgresql", "postgres", "postgresql+asyncpg"}:
+        return parsed.set(drivername="postgresql+asyncpg")
+    raise ValueError("the database must be sqlite+aiosqlite:// or postgresql+asyncpg://")
+
+
+def is_sqlite(url: URL) -> bool:
+    """Say whether *url* is a SQLite file: one process only, one writer."""
+    return url.get_backend_name() == "sqlite"
+
+
+def create_writer_engine(url: URL) -> AsyncEngine:
+    """Return the engine whose transactions may write; on SQLite it holds one connection."""
+    if is_sqlite(url):
+        engine = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=30)
+        _configure_sqlite(engine, begin="BEGIN IMMEDIATE", read_only=False)
+        return engine
+    return _create_postgres_engine(url, pool_size=POSTGRES_WRITERS)
+
+
+def create_reader_engine(url: URL) -> AsyncEngine:
+    """Return the engine for queries outside of write transactions."""
+    if is_sqlite(url):
+        engine = create_async_engine(url, pool_size=READERS, max_overflow=0, pool_timeout=30)
+        _configure_sqlite(engine, begin="BEGIN", read_only=True)
+        return engine
+    return _create_postgres_engine(url, pool_size=READERS)
+
+
+def _create_postgres_engine(url: URL, pool_size: int) -> AsyncEngine:
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        max_overflow=0,
+        pool_timeout=5,
+        pool_recycle=1800,
+        connect_args={"server_settings": _POSTGRES_SETTINGS, "timeout": 5},
+    )
+
+
+def _configure_sqlite(engine: AsyncEngine, *, begin: str, read_only: bool) -> None:
+    """Take transactions into our own hands and set what a new connection needs.
+
+    Python's own transaction handling runs SELECTs outside of the transaction, so that reading and
+    then writing would not be atomic; a deferred BEGIN that turns into a write fails at once when
+    another connection writes. Hence an explicit BEGIN, immediate for the writer. Only the writer
+    checkpoints: SQLite before 3.51.3 can corrupt the log when two connections do.
+    """
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _on_connect(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> None:
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        for pragma in _SQLITE_PRAGMAS:
+            cursor.execute(pragma)
+        if read_only:
+            cursor.execute("PRAGMA wal_autocheckpoint=0")
+            cursor.execute("PRAGMA query_only=ON")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _on_begin(connection: Any) -> None:
+        connection.exec_driver_sql(begin)
+
+
+async def check_durability(connection: AsyncConnection) -> None:
+    """Raise RuntimeError if a commit on *connection* may be lost when the machine loses power."""
+    if connection.dialect.name == "sqlite":
+        level = (await connection.exec_driver_sql("PRAGMA synchronous")).scalar_one()
+        if level < 2:  # noqa: PLR2004 - SQLite's number for FULL
+            raise RuntimeError("SQLite must run with synchronous=FULL")
+        return
+    for setting in ("fsync", "synchronous_commit"):
+        value = (await connection.exec_driver_sql(f"SHOW {setting}")).scalar_one()
+        if value == "off":
+            raise RuntimeError(f"PostgreSQL runs with {setting}=off: a commit could be lost")

@@ -1,0 +1,32 @@
+"""Which database errors are the weather, not the request: worth another try, and never a 4xx."""
+
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+# PostgreSQL: serialization failure, deadlock, lock not available, shutdown, crash, starting up,
+# too many connections.
+_RETRYABLE_STATES = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300"})
+
+
+def is_connection_lost(error: BaseException) -> bool:
+    """Say whether the connection is gone, and with it all of its transaction."""
+    if isinstance(error, DBAPIError):
+        return bool(error.connection_invalidated)
+    return isinstance(error, OSError | PoolTimeoutError) or _is_driver_error(error)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Say whether the same work may well succeed a little later."""
+    if is_connection_lost(error) or isinstance(error, OperationalError | InterfaceError):
+        return True
+    state = getattr(getattr(error, "orig", None), "sqlstate", None)
+    return state in _RETRYABLE_STATES
+
+
+def _is_driver_error(error: BaseException) -> bool:
+    """Say whether *error* is asyncpg's own: SQLAlchemy passes some of them on unwrapped.
+
+    A connection that is cut at the wrong moment raises InternalClientError, which is no
+    PostgresError; asyncpg is optional, so its classes are told by name.
+    """
+    return type(error).__module__.partition(".")[0] == "asyncpg"

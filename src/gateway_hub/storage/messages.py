@@ -1,0 +1,346 @@
+"""Messages of both directions, and what belongs to each: attachments, attempts, reports."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Select, Text, bindparam, cast, literal, or_, select, update
+from sqlalchemy.engine import Row
+
+from gateway_hub.domain.devices import Protocol
+from gateway_hub.domain.lifecycle import Status
+from gateway_hub.domain.messages import (
+    Attachment,
+    Attempt,
+    Direction,
+    IfUncertain,
+    Message,
+    MessageError,
+    MessageType,
+    ReportRecord,
+    Route,
+)
+from gateway_hub.domain.segments import Encoding
+from gateway_hub.storage.inserts import insert_all_if_absent
+from gateway_hub.storage.tables import (
+    attachments,
+    attempts,
+    devices,
+    inbound_receipts,
+    messages,
+    reports,
+)
+from gateway_hub.storage.transactions import Transaction
+
+MESSAGE_COLUMNS = [column for column in messages.c if column.name != "text_original"]
+_MESSAGE = select(*MESSAGE_COLUMNS, inbound_receipts.c.repeats).select_from(
+    messages.outerjoin(inbound_receipts, inbound_receipts.c.message_id == messages.c.id)
+)
+_BY_ID = _MESSAGE.where(
+    messages.c.id == bindparam("message_id"), messages.c.project_id == bindparam("of_project")
+)
+_LOCK = (
+    select(*MESSAGE_COLUMNS, literal(0).label("repeats"))
+    .where(messages.c.id.in_(bindparam("message_ids", expanding=True)))
+    .order_by(messages.c.id)
+    .with_for_update()
+)
+_ATTACHMENTS = (
+    select(attachments)
+    .where(attachments.c.message_id.in_(bindparam("message_ids", expanding=True)))
+    .order_by(attachments.c.message_id, attachments.c.position)
+)
+_ATTACHMENT_BY_ID = (
+    select(attachments)
+    .join(messages, messages.c.id == attachments.c.message_id)
+    .where(
+        attachments.c.id == bindparam("attachment_id"),
+        messages.c.project_id == bindparam("of_project"),
+    )
+)
+_ATTEMPTS = (
+    select(attempts)
+    .where(attempts.c.message_id.in_(bindparam("message_ids", expanding=True)))
+    .order_by(attempts.c.message_id, attempts.c.number)
+)
+_REPORTS = (
+    select(reports).where(reports.c.message_id == bindparam("message_id")).order_by(reports.c.id)
+)
+_SAVE_PROGRESS = (
+    update(messages)
+    .where(messages.c.id == bindparam("message_id"))
+    .values(
+        status=bindparam("new_status"),
+        device_id=bindparam("new_device_id"),
+        device_protocol=bindparam("new_device_protocol"),
+        attempt_count=bindparam("new_attempt_count"),
+        error_code=bindparam("new_error_code"),
+        error_message=bindparam("new_error_message"),
+        reached=bindparam("new_reached"),
+        updated_at=bindparam("new_updated_at"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """What to list; None: any. *tag* means messages of devices, or routed, with that tag."""
+
+    direction: Direction | None = None
+    status: Status | None = None
+    type: MessageType | None = None
+    device_id: str | None = None
+    contact_keys: tuple[str, ...] | None = None
+    tag: str | None = None
+    reference: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    search: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NewMessage:
+    """A message to be stored, with what only the database needs to know of it."""
+
+    message: Message
+    contact_key: str
+    text_original: bytes | None = None
+
+
+async def add_messages(tx: Transaction, new: Iterable[NewMessage]) -> None:
+    """Store *new*; one that is stored already is left as it is."""
+    await insert_all_if_absent(tx, messages, [_to_values(item) for item in new])
+
+
+async def add_attachments(tx: Transaction, new: Iterable[Attachment]) -> None:
+    """Store *new*; their bytes are in the attachment store already."""
+    rows = [
+        {column.name: getattr(attachment, column.name) for column in attachments.c}
+        for attachment in new
+    ]
+    await insert_all_if_absent(tx, attachments, rows)
+
+
+async def find_message(tx: Transaction, project_id: str, message_id: str) -> Message | None:
+    """Return that message of that project."""
+    parameters = {"message_id": message_id, "of_project": project_id}
+    row = (await tx.execute(_BY_ID, parameters)).one_or_none()
+    return to_message(row) if row else None
+
+
+async def lock_messages(tx: Transaction, message_ids: Iterable[str]) -> dict[str, Message]:
+    """Return *message_ids* by id; nobody else changes them until the end of the transaction.
+
+    They are locked in the order of their ids, so that two who lock several do not block each other.
+    """
+    wanted = sorted(set(message_ids))
+    if not wanted:
+        return {}
+    rows = await tx.execute(_LOCK, {"message_ids": wanted})
+    return {row.id: to_message(row) for row in rows}
+
+
+async def list_messages(
+    tx: Transaction, project_id: str, wanted: MessageFilter, *, before: str, limit: int
+) -> list[Message]:
+    """Return up to *limit* messages with ids below *before*, newest first."""
+    statement = (
+        _filter(_MESSAGE, wanted)
+        .where(messages.c.project_id == project_id, messages.c.id < before)
+        .order_by(messages.c.id.desc())
+        .limit(limit)
+    )
+    return [to_message(row) for row in await tx.execute(statement)]
+
+
+async def find_attachments(tx: Transaction, message_ids: Sequence[str]) -> list[Attachment]:
+    """Return the attachments of *message_ids*, in order."""
+    if not message_ids:
+        return []
+    rows = await tx.execute(_ATTACHMENTS, {"message_ids": list(message_ids)})
+    return [Attachment(**row._mapping) for row in rows]
+
+
+async def find_attachment(
+    tx: Transaction, project_id: str, attachment_id: str
+) -> Attachment | None:
+    """Return that attachment, if its message belongs to that project."""
+    parameters = {"attachment_id": attachment_id, "of_project": project_id}
+    row = (await tx.execute(_ATTACHMENT_BY_ID, parameters)).one_or_none()
+    return Attachment(**row._mapping) if row else None
+
+
+async def find_attempts(tx: Transaction, message_ids: Sequence[str]) -> list[Attempt]:
+    """Return the attempts of *message_ids*, oldest first."""
+    if not message_ids:
+        return []
+    rows = await tx.execute(_ATTEMPTS, {"message_ids": list(message_ids)})
+    return [to_attempt(row) for row in rows]
+
+
+async def find_reports(tx: Transaction, message_id: str) -> list[ReportRecord]:
+    """Return every report about the message, in order of arrival."""
+    rows = await tx.execute(_REPORTS, {"message_id": message_id})
+    return [
+        ReportRecord(
+            raw_status=row.raw_status,
+            reason=row.reason,
+            received_at=row.received_at,
+            applied=row.applied,
+            wire_id=row.wire_id,
+        )
+        for row in rows
+    ]
+
+
+async def save_progress(tx: Transaction, changed: Iterable[Message]) -> None:
+    """Write what a message's life changes: status, device, attempts, error and reached times."""
+    rows = [
+        {
+            "message_id": message.id,
+            "new_status": message.status,
+            "new_device_id": message.device_id,
+            "new_device_protocol": message.device_protocol,
+            "new_attempt_count": message.attempt_count,
+            "new_error_code": message.error.code if message.error else None,
+            "new_error_message": message.error.message if message.error else None,
+            "new_reached": message.reached,
+            "new_updated_at": message.updated_at,
+        }
+        for message in changed
+    ]
+    if rows:
+        await tx.execute(_SAVE_PROGRESS, rows)
+
+
+def _filter(statement: Select[Any], wanted: MessageFilter) -> Select[Any]:
+    """Return *statement* with a condition for each field of *wanted* that is given."""
+    columns = messages.c
+    given = {
+        columns.direction: wanted.direction,
+        columns.status: wanted.status,
+        columns.type: wanted.type,
+        columns.device_id: wanted.device_id,
+        columns.reference: wanted.reference,
+    }
+    for column, value in given.items():
+        if value is not None:
+            statement = statement.where(column == value)
+    if wanted.contact_keys is not None:
+        statement = statement.where(columns.contact_key.in_(wanted.contact_keys))
+    if wanted.created_after is not None:
+        statement = statement.where(columns.created_at > wanted.created_after)
+    if wanted.created_before is not None:
+        statement = statement.where(columns.created_at < wanted.created_before)
+    if wanted.search is not None:
+        statement = statement.where(columns.text.icontains(wanted.search, autoescape=True))
+    if wanted.tag is not None:
+        statement = _with_tag(statement, wanted.tag)
+    return statement
+
+
+def _with_tag(statement: Select[Any], tag: str) -> Select[Any]:
+    """Keep what is routed to *tag*, or went through a device that has it now.
+
+    A tag holds no quotes, so that it can be found whole in the text of the JSON list.
+    """
+    tagged = select(devices.c.id).where(
+        cast(devices.c.tags, Text).contains(f'"{tag}"', autoescape=True)
+    )
+    return statement.where(or_(messages.c.route_tag == tag, messages.c.device_id.in_(tagged)))
+
+
+def to_message(row: Row[Any]) -> Message:
+    """Return the message a row of the messages table stands for."""
+    return Message(
+        id=row.id,
+        project_id=row.project_id,
+        direction=Direction(row.direction),
+        type=MessageType(row.type),
+        status=Status(row.status),
+        text=row.text,
+        created_at=row.created_at,
+        updated_at=row.updated_at,
+        from_number=row.from_number,
+        to_number=row.to_number,
+        from_e164=row.from_e164,
+        to_e164=row.to_e164,
+        encoding=Encoding(row.encoding) if row.encoding else None,
+        segments=row.segments,
+        route=Route(device_id=row.route_device_id, tag=row.route_tag),
+        device_id=row.device_id,
+        device_protocol=Protocol(row.device_protocol) if row.device_protocol else None,
+        priority=row.priority,
+        send_at=row.send_at,
+        expires_at=row.expires_at,
+        max_attempts=row.max_attempts,
+        attempt_count=row.attempt_count,
+        if_uncertain=IfUncertain(row.if_uncertain),
+        reference=row.reference,
+        metadata=row.metadata,
+        error=MessageError(row.error_code, row.error_message) if row.error_code else None,
+        reached=row.reached,
+        sms_sent_at=row.sms_sent_at,
+        sms_received_at=row.sms_received_at,
+        repeats=row.repeats or 0,
+    )
+
+
+def to_attempt(row: Row[Any]) -> Attempt:
+    """Return the attempt a row of the attempts table stands for."""
+    return Attempt(
+        wire_id=row.wire_id,
+        message_id=row.message_id,
+        device_id=row.device_id,
+        number=row.number,
+        status=Status(row.status),
+        offers=row.offers,
+        first_offered_at=row.first_offered_at,
+        last_offered_at=row.last_offered_at,
+        lease_until=row.lease_until,
+        soft_failures=row.soft_failures,
+        last_failed_at=row.last_failed_at,
+        error=MessageError(row.error_code, row.error_message) if row.error_code else None,
+    )
+
+
+def _to_values(new: NewMessage) -> dict[str, Any]:
+    message = new.message
+    outbound = message.direction is Direction.OUTBOUND
+    return {
+        "id": message.id,
+        "project_id": message.project_id,
+        "direction": message.direction,
+        "type": message.type,
+        "status": message.status,
+        "text": message.text,
+        "text_original": new.text_original,
+        "from_number": message.from_number,
+        "to_number": message.to_number,
+        "from_e164": message.from_e164,
+        "to_e164": message.to_e164,
+        "contact_key": new.contact_key,
+        "encoding": message.encoding,
+        "segments": message.segments,
+        "route_device_id": message.route.device_id,
+        "route_tag": message.route.tag,
+        "route_key": message.route.key(message.project_id) if outbound else None,
+        "device_id": message.device_id,
+        "device_protocol": message.device_protocol,
+        "priority": message.priority,
+        "send_at": message.send_at,
+        "expires_at": message.expires_at,
+        "max_attempts": message.max_attempts,
+        "attempt_count": message.attempt_count,
+        "if_uncertain": message.if_uncertain,
+        "reference": message.reference,
+        "metadata": message.metadata,
+        "error_code": message.error.code if message.error else None,
+        "error_message": message.error.message if message.error else None,
+        "reached": message.reached,
+        "sms_sent_at": message.sms_sent_at,
+        "sms_received_at": message.sms_received_at,
+        "created_at": message.created_at,
+        "updated_at": message.updated_at,
+    }

@@ -1,0 +1,65 @@
+"""Alembic, driven from code: the scripts are in the wheel, or beside ``src`` in a checkout."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+_PACKAGE = Path(__file__).resolve().parent.parent
+_MIGRATION_LOCK = 7_411_680_421
+
+
+def script_directory() -> Path:
+    """Return the folder of the migration scripts."""
+    packaged = _PACKAGE / "_alembic"
+    return packaged if packaged.is_dir() else _PACKAGE.parent.parent / "alembic"
+
+
+def make_config(connection: Connection | None = None) -> Config:
+    """Return Alembic's configuration; *connection* is used instead of opening one."""
+    config = Config()
+    config.set_main_option("script_location", str(script_directory()).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    return config
+
+
+def upgrade(connection: Connection, revision: str = "head") -> None:
+    """Run the missing migrations on *connection*, each in its own transaction.
+
+    On PostgreSQL one process at a time, held by an advisory lock; the others wait and find nothing
+    left to do.
+    """
+    locked = connection.dialect.name == "postgresql"
+    if locked:
+        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
+        connection.commit()
+    try:
+        command.upgrade(make_config(connection), revision)
+    finally:
+        if locked:
+            connection.rollback()
+            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
+            connection.commit()
+
+
+def downgrade(connection: Connection, revision: str) -> None:
+    """Take the schema back to *revision*."""
+    command.downgrade(make_config(connection), revision)
+
+
+def current_revision(connection: Connection) -> str | None:
+    """Return the revision the database is at, None for an empty one."""
+    return MigrationContext.configure(connection).get_current_revision()
+
+
+def head_revision() -> str | None:
+    """Return the newest revision there is a script for."""
+    return ScriptDirectory.from_config(make_config()).get_current_head()
+
+
+def is_at_head(connection: Connection) -> bool:
+    """Say whether the schema is the one this version works with."""
+    return current_revision(connection) == head_revision()

@@ -1,0 +1,282 @@
+"""The queue of outbound messages: claims, attempts under leases, and reports about them."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, insert, literal, or_, select, text, update
+from sqlalchemy.engine import Row
+
+from gateway_hub.domain.messages import Attempt, Message, ReportRecord
+from gateway_hub.domain.numbers import dial_string
+from gateway_hub.domain.phone_posts import Offer
+from gateway_hub.storage.messages import MESSAGE_COLUMNS, to_attempt, to_message
+from gateway_hub.storage.tables import attempts, messages, reports
+from gateway_hub.storage.transactions import Transaction
+
+# Written out, not bound: a planner uses a partial index only if it sees the condition itself.
+_IS_QUEUED = text("messages.status = 'queued'")
+_IS_SCHEDULED = text("messages.status = 'scheduled'")
+_IS_WAITING = text("messages.status IN ('scheduled', 'queued') AND messages.expires_at IS NOT NULL")
+_IS_DISPATCHED = text("attempts.status = 'dispatched'")
+
+_LOCKED_MESSAGE = select(*MESSAGE_COLUMNS, literal(0).label("repeats"))
+_NOT_EXPIRED = or_(messages.c.expires_at.is_(None), messages.c.expires_at > bindparam("now"))
+
+_HEAD_OF_QUEUE = (
+    _LOCKED_MESSAGE.where(messages.c.route_key == bindparam("queue"), _IS_QUEUED, _NOT_EXPIRED)
+    .order_by(messages.c.priority.desc(), messages.c.id)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_HAS_QUEUED = (
+    select(literal(1))
+    .where(messages.c.route_key.in_(bindparam("queues", expanding=True)), _IS_QUEUED, _NOT_EXPIRED)
+    .limit(1)
+)
+_HELD = (
+    select(
+        attempts,
+        messages.c.to_number,
+        messages.c.text,
+        messages.c.priority,
+    )
+    .join(messages, messages.c.id == attempts.c.message_id)
+    .where(attempts.c.device_id == bindparam("of_device"), _IS_DISPATCHED)
+)
+_OVERDUE = _HELD.where(
+    attempts.c.lease_until <= bindparam("now"),
+    attempts.c.offers < bindparam("offers_below"),
+    _NOT_EXPIRED,
+)
+_HELD_DUE = (
+    _OVERDUE.order_by(attempts.c.lease_until)
+    .limit(bindparam("most"))
+    .with_for_update(of=attempts, skip_locked=True)
+)
+_HELD_OF_REQUEST = _HELD.where(
+    attempts.c.request_key == bindparam("request_key"), attempts.c.request_key.is_not(None)
+).order_by(attempts.c.wire_id)
+_HELD_OF_INBOUND = _HELD.where(
+    attempts.c.inbound_message_id.in_(bindparam("inbound_ids", expanding=True)),
+    attempts.c.inbound_message_id.is_not(None),
+).order_by(attempts.c.wire_id)
+_HAS_DUE = _OVERDUE.with_only_columns(literal(1)).limit(1)
+_RENEW = (
+    update(attempts)
+    .where(attempts.c.wire_id == bindparam("of_wire_id"))
+    .values(
+        offers=bindparam("new_offers"),
+        last_offered_at=bindparam("now"),
+        lease_until=bindparam("new_lease_until"),
+    )
+)
+_LOCK_ATTEMPTS = (
+    select(attempts)
+    .join(messages, messages.c.id == attempts.c.message_id)
+    .where(
+        attempts.c.wire_id.in_(bindparam("wire_ids", expanding=True)),
+        attempts.c.device_id == bindparam("of_device"),
+    )
+    .order_by(messages.c.id)
+    .with_for_update(of=[messages, attempts])
+)
+_SAVE_ATTEMPT = (
+    update(attempts)
+    .where(attempts.c.wire_id == bindparam("of_wire_id"))
+    .values(
+        status=bindparam("new_status"),
+        soft_failures=bindparam("new_soft_failures"),
+        last_failed_at=bindparam("new_last_failed_at"),
+        error_code=bindparam("new_error_code"),
+        error_message=bindparam("new_error_message"),
+    )
+)
+_DUE_SCHEDULED = (
+    _LOCKED_MESSAGE.where(_IS_SCHEDULED, messages.c.send_at <= bindparam("now"))
+    .order_by(messages.c.send_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_EXPIRED_WAITING = (
+    _LOCKED_MESSAGE.where(_IS_WAITING, messages.c.expires_at <= bindparam("now"))
+    .order_by(messages.c.expires_at)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOffer:
+    """A message in a device's hands: the attempt, and what the phone is told of it."""
+
+    attempt: Attempt
+    offer: Offer
+
+
+async def lock_queue_heads(
+    tx: Transaction, queues: Iterable[str], *, now: datetime, limit: int
+) -> list[Message]:
+    """Return the *limit* best messages of *queues*: highest priority first, then oldest.
+
+    They are locked until the end of the transaction; what another process has locked is left out,
+    so that two never get the same.
+    """
+    heads: list[Message] = []
+    for queue in queues:
+        rows = await tx.execute(_HEAD_OF_QUEUE, {"queue": queue, "now": now, "most": limit})
+        heads.extend(to_message(row) for row in rows)
+    heads.sort(key=lambda message: (-message.priority, message.id))
+    return heads[:limit]
+
+
+async def has_work(
+    tx: Transaction, *, device_id: str, queues: Sequence[str], now: datetime, offers_below: int
+) -> bool:
+    """Say whether there is anything queued for the device, or held by it and due again."""
+    queued = await tx.execute(_HAS_QUEUED, {"queues": list(queues), "now": now})
+    if queued.first() is not None:
+        return True
+    held = {"of_device": device_id, "now": now, "offers_below": offers_below}
+    return (await tx.execute(_HAS_DUE, held)).first() is not None
+
+
+async def lock_due_offers(
+    tx: Transaction, *, device_id: str, now: datetime, offers_below: int, limit: int
+) -> list[HeldOffer]:
+    """Return what the device holds silently past its lease, longest overdue first."""
+    parameters = {
+        "of_device": device_id,
+        "now": now,
+        "offers_below": offers_below,
+        "most": limit,
+    }
+    return [_to_held(row) for row in await tx.execute(_HELD_DUE, parameters)]
+
+
+async def find_offers_of_request(
+    tx: Transaction, device_id: str, request_key: str
+) -> list[HeldOffer]:
+    """Return what was offered in the answer to that same request, and is still open."""
+    parameters = {"of_device": device_id, "request_key": request_key}
+    return [_to_held(row) for row in await tx.execute(_HELD_OF_REQUEST, parameters)]
+
+
+async def find_offers_with_inbound(
+    tx: Transaction, device_id: str, inbound_ids: Sequence[str]
+) -> list[HeldOffer]:
+    """Return what was offered in the answer to those inbound messages, and is still open."""
+    if not inbound_ids:
+        return []
+    parameters = {"of_device": device_id, "inbound_ids": list(inbound_ids)}
+    return [_to_held(row) for row in await tx.execute(_HELD_OF_INBOUND, parameters)]
+
+
+async def renew_leases(
+    tx: Transaction, renewed: Iterable[tuple[str, int, datetime]], *, now: datetime
+) -> None:
+    """Write the number of offers and the end of the lease of each ``(wire id, offers, until)``."""
+    rows = [
+        {"of_wire_id": wire_id, "new_offers": offers, "new_lease_until": until, "now": now}
+        for wire_id, offers, until in renewed
+    ]
+    if rows:
+        await tx.execute(_RENEW, rows)
+
+
+async def add_attempts(
+    tx: Transaction,
+    new: Iterable[Attempt],
+    *,
+    request_key: str | None,
+    inbound_message_id: str | None,
+) -> None:
+    """Store *new*, with the request and the inbound message whose answer carries them."""
+    rows = [
+        {
+            "wire_id": attempt.wire_id,
+            "message_id": attempt.message_id,
+            "device_id": attempt.device_id,
+            "number": attempt.number,
+            "status": attempt.status,
+            "offers": attempt.offers,
+            "first_offered_at": attempt.first_offered_at,
+            "last_offered_at": attempt.last_offered_at,
+            "lease_until": attempt.lease_until,
+            "soft_failures": attempt.soft_failures,
+            "request_key": request_key,
+            "inbound_message_id": inbound_message_id,
+        }
+        for attempt in new
+    ]
+    if rows:
+        await tx.execute(insert(attempts), rows)
+
+
+async def lock_attempts(
+    tx: Transaction, device_id: str, wire_ids: Iterable[str]
+) -> dict[str, Attempt]:
+    """Return the device's attempts with those wire ids; they and their messages are locked."""
+    wanted = sorted(set(wire_ids))
+    if not wanted:
+        return {}
+    rows = await tx.execute(_LOCK_ATTEMPTS, {"wire_ids": wanted, "of_device": device_id})
+    return {row.wire_id: to_attempt(row) for row in rows}
+
+
+async def save_attempts(tx: Transaction, changed: Iterable[Attempt]) -> None:
+    """Write the status, failures and error of each attempt."""
+    rows = [
+        {
+            "of_wire_id": attempt.wire_id,
+            "new_status": attempt.status,
+            "new_soft_failures": attempt.soft_failures,
+            "new_last_failed_at": attempt.last_failed_at,
+            "new_error_code": attempt.error.code if attempt.error else None,
+            "new_error_message": attempt.error.message if attempt.error else None,
+        }
+        for attempt in changed
+    ]
+    if rows:
+        await tx.execute(_SAVE_ATTEMPT, rows)
+
+
+async def add_reports(
+    tx: Transaction, device_id: str, new: Iterable[tuple[str, str, ReportRecord]]
+) -> None:
+    """Store each ``(id, message id, report)`` of the device."""
+    rows = [
+        {
+            "id": report_id,
+            "wire_id": record.wire_id,
+            "message_id": message_id,
+            "device_id": device_id,
+            "raw_status": record.raw_status,
+            "reason": record.reason,
+            "received_at": record.received_at,
+            "applied": record.applied,
+        }
+        for report_id, message_id, record in new
+    ]
+    if rows:
+        await tx.execute(insert(reports), rows)
+
+
+async def lock_due_scheduled(tx: Transaction, *, now: datetime, limit: int) -> list[Message]:
+    """Return scheduled messages whose time has come."""
+    return [
+        to_message(row) for row in await tx.execute(_DUE_SCHEDULED, {"now": now, "most": limit})
+    ]
+
+
+async def lock_expired(tx: Transaction, *, now: datetime, limit: int) -> list[Message]:
+    """Return messages that no phone got before they expired."""
+    return [
+        to_message(row) for row in await tx.execute(_EXPIRED_WAITING, {"now": now, "most": limit})
+    ]
+
+
+def _to_held(row: Row[Any]) -> HeldOffer:
+    offer = Offer(row.wire_id, dial_string(row.to_number), row.text, row.priority)
+    return HeldOffer(attempt=to_attempt(row), offer=offer)

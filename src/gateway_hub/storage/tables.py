@@ -1,0 +1,311 @@
+"""The schema, as SQLAlchemy tables. Alembic migrations make it; a test holds the two together."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    CheckConstraint,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    text,
+)
+
+from gateway_hub.domain.devices import Protocol
+from gateway_hub.domain.lifecycle import Status
+from gateway_hub.domain.messages import Direction, IfUncertain, MessageType
+from gateway_hub.storage.column_types import UtcMoment, id_type, json_column_type
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _one_of(
+    column: str, values: type[Protocol | Status | Direction | IfUncertain | MessageType]
+) -> CheckConstraint:
+    """Return a check that *column* holds one of the enum's words.
+
+    A check, not a native enum: asyncpg looks enum types up on every new connection.
+    """
+    words = ", ".join(f"'{value}'" for value in values)
+    return CheckConstraint(f"{column} IN ({words})", name=column)
+
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", id_type(), primary_key=True),
+    Column("name", String(64), nullable=False),
+    Column("region", String(2)),
+    Column("created_at", UtcMoment(), nullable=False),
+    Column("updated_at", UtcMoment(), nullable=False),
+    UniqueConstraint("name"),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", id_type(), primary_key=True),
+    Column("project_id", id_type(), ForeignKey("projects.id"), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("key_hash", LargeBinary(32), nullable=False),
+    Column("key_hint", String(16), nullable=False),
+    Column("scopes", json_column_type(), nullable=False),
+    Column("created_at", UtcMoment(), nullable=False),
+    Column("expires_at", UtcMoment()),
+    Column("revoked_at", UtcMoment()),
+    UniqueConstraint("key_hash"),
+    Index(None, "project_id", "id"),
+)
+
+devices = Table(
+    "devices",
+    metadata,
+    Column("id", id_type(), primary_key=True),
+    Column("project_id", id_type(), ForeignKey("projects.id"), nullable=False),
+    Column("name", String(100), nullable=False),
+    Column("protocol", String(16), nullable=False),
+    Column("username", String(255)),
+    Column("phone_number", String(255)),
+    Column("number_key", String(255)),
+    Column("server_url", String(2048)),
+    Column("region", String(2)),
+    Column("tags", json_column_type(), nullable=False),
+    Column("send_limit_segments", Integer),
+    Column("send_limit_seconds", Integer),
+    Column("paused", Boolean, nullable=False),
+    Column("created_at", UtcMoment(), nullable=False),
+    Column("updated_at", UtcMoment(), nullable=False),
+    Column("deleted_at", UtcMoment()),
+    _one_of("protocol", Protocol),
+    Index(None, "project_id", "id"),
+    Index(
+        "uq_devices_project_username",
+        "project_id",
+        "username",
+        unique=True,
+        sqlite_where=text("deleted_at IS NULL"),
+        postgresql_where=text("deleted_at IS NULL"),
+    ),
+    Index(None, "username"),
+    Index(None, "number_key"),
+)
+
+device_credentials = Table(
+    "device_credentials",
+    metadata,
+    Column("id", id_type(), primary_key=True),
+    Column("device_id", id_type(), ForeignKey("devices.id"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("secret", LargeBinary, nullable=False),
+    Column("created_at", UtcMoment(), nullable=False),
+    Column("expires_at", UtcMoment()),
+    CheckConstraint("kind IN ('sha256', 'argon2', 'encrypted')", name="kind"),
+    Index(None, "device_id"),
+)
+
+device_states = Table(
+    "device_states",
+    metadata,
+    Column("device_id", id_type(), ForeignKey("devices.id"), primary_key=True),
+    Column("last_seen_at", UtcMoment()),
+    Column("app_version", String(64)),
+    Column("model", String(128)),
+    Column("battery_percent", Integer),
+    Column("power", String(16)),
+    Column("network", String(32)),
+    Column("settings_version", BigInteger),
+    Column("send_limit_segments", Integer),
+    Column("clock_skew_ms", BigInteger),
+    Column("phone_clock_high_at", UtcMoment()),
+    Column("last_status", String(64)),
+)
+
+messages = Table(
+    "messages",
+    metadata,
+    Column("id", id_type(), primary_key=True),
+    Column("project_id", id_type(), ForeignKey("projects.id"), nullable=False),
+    Column("direction", String(8), nullable=False),
+    Column("type", String(8), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("text", Text, nullable=False),
+    Column("text_original", LargeBinary),
+    Column("from_number", String(255)),
+    Column("to_number", String(255)),
+    Column("from_e164", String(20)),
+    Column("to_e164", String(20)),
+    Column("contact_key", String(255), nullable=False),
+    Column("encoding", String(8)),
+    Column("segments", Integer),
+    Column("route_device_id", id_type(), ForeignKey("devices.id")),
+    Column("route_tag", String(64)),
+    Column("route_key", String(150)),
+    Column("device_id", id_type(), ForeignKey("devices.id")),
+    Column("device_protocol", String(16)),
+    Column("priority", Integer, nullable=False),
+    Column("send_at", UtcMoment()),
+    Column("expires_at", UtcMoment()),
+    Column("max_attempts", Integer, nullable=False),
+    Column("attempt_count", Integer, nullable=False),
+    Column("if_uncertain", String(8), nullable=False),
+    Column("reference", String(255)),
+    Column("metadata", json_column_type(), nullable=False),
+    Column("error_code", String(64)),
+    Column("error_message", String(500)),
+    Column("reached", json_column_type(), nullable=False),
+    Column("sms_sent_at", UtcMoment()),
+    Column("sms_received_at", UtcMoment()),
+    Column("created_at", UtcMoment(), nullable=False),
+    Column("updated_at", UtcMoment(), nullable=False),
+    _one_of("direction", Direction),
+    _one_of("type", MessageType),
+    _one_of("status", Status),
+    _one_of("if_uncertain", IfUncertain),
+    Index(None, "project_id", "id"),
+    Index(None, "project_id", "contact_key", "id"),
+    Index(None, "device_id", "id"),
+    Index(
+        "ix_messages_queue",
+        "route_key",
+        text("priority DESC"),
+        "id",
+        sqlite_where=text("status = 'queued'"),
+        postgresql_where=text("status = 'queued'"),
+    ),
+    Index(
+        "ix_messages_due",
+        "send_at",
+        sqlite_where=text("status = 'scheduled'"),
+        postgresql_where=text("status = 'scheduled'"),
+    ),
+    Index(
+        "ix_messages_expiring",
+        "expires_at",
+        sqlite_where=text("status IN ('scheduled', 'queued') AND expires_at IS NOT NULL"),
+        postgresql_where=text("status IN ('scheduled', 'queued') AND expires_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_messages_reference",
+        "project_id",
+        "reference",
+        "id",
+        sqlite_where=text("reference IS NOT NULL"),
+        postgresql_where=text("reference IS NOT NULL"),
+    ),
+)
+
+inbound_receipts = Table(
+    "inbound_receipts",
+    metadata,
+    Column("device_id", id_type(), ForeignKey("devices.id"), primary_key=True),
+    Column("dedupe_key", String(255), primary_key=True),
+    # No foreign key: the receipt is claimed before the message is stored, and outlives it.
+    Column("message_id", id_type(), nullable=False),
+    Column("content_digest", LargeBinary(32), nullable=False),
+    Column("first_seen_at", UtcMoment(), nullable=False),
+    Column("repeats", Integer, nullable=False),
+    Column("last_repeat_at", UtcMoment()),
+    Index(None, "message_id"),
+)
+
+attempts = Table(
+    "attempts",
+    metadata,
+    Column("wire_id", id_type(), primary_key=True),
+    Column("message_id", id_type(), ForeignKey("messages.id"), nullable=False),
+    Column("device_id", id_type(), ForeignKey("devices.id"), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("offers", Integer, nullable=False),
+    Column("first_offered_at", UtcMoment(), nullable=False),
+    Column("last_offered_at", UtcMoment(), nullable=False),
+    Column("lease_until", UtcMoment(), nullable=False),
+    Column("soft_failures", Integer, nullable=False),
+    Column("last_failed_at", UtcMoment()),
+    Column("error_code", String(64)),
+    Column("error_message", String(500)),
+    Column("request_key", String(64)),
+    Column("inbound_message_id", id_type(), ForeignKey("messages.id")),
+    _one_of("status", Status),
+    UniqueConstraint("message_id", "number"),
+    Index(
+        "ix_attempts_lease",
+        "device_id",
+        "lease_until",
+        sqlite_where=text("status = 'dispatched'"),
+        postgresql_where=text("status = 'dispatched'"),
+    ),
+    Index(
+        "ix_attempts_request",
+        "device_id",
+        "request_key",
+        sqlite_where=text("status = 'dispatched' AND request_key IS NOT NULL"),
+        postgresql_where=text("status = 'dispatched' AND request_key IS NOT NULL"),
+    ),
+    Index(
+        "ix_attempts_inbound",
+        "inbound_message_id",
+        sqlite_where=text("inbound_message_id IS NOT NULL"),
+        postgresql_where=text("inbound_message_id IS NOT NULL"),
+    ),
+)
+
+reports = Table(
+    "reports",
+    metadata,
+    Column("id", id_type(), primary_key=True),
+    Column("wire_id", id_type(), ForeignKey("attempts.wire_id"), nullable=False),
+    Column("message_id", id_type(), ForeignKey("messages.id"), nullable=False),
+    Column("device_id", id_type(), ForeignKey("devices.id"), nullable=False),
+    Column("raw_status", String(64), nullable=False),
+    Column("reason", String(500)),
+    Column("received_at", UtcMoment(), nullable=False),
+    Column("applied", Boolean, nullable=False),
+    Index(None, "message_id", "id"),
+)
+
+attachments = Table(
+    "attachments",
+    metadata,
+    Column("id", id_type(), primary_key=True),
+    Column("message_id", id_type(), ForeignKey("messages.id"), nullable=False),
+    Column("position", Integer, nullable=False),
+    Column("content_type", String(255), nullable=False),
+    Column("content_id", String(255)),
+    Column("filename", String(255)),
+    Column("size_bytes", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("storage_key", String(255), nullable=False),
+    UniqueConstraint("message_id", "position"),
+)
+
+quarantine = Table(
+    "quarantine",
+    metadata,
+    Column("id", id_type(), primary_key=True),
+    Column("project_id", id_type(), ForeignKey("projects.id"), nullable=False),
+    Column("device_id", id_type(), ForeignKey("devices.id"), nullable=False),
+    Column("digest", LargeBinary(32), nullable=False),
+    Column("kind", String(32), nullable=False),
+    Column("detail", String(500), nullable=False),
+    Column("raw", Text, nullable=False),
+    Column("seen", Integer, nullable=False),
+    Column("first_seen_at", UtcMoment(), nullable=False),
+    Column("last_seen_at", UtcMoment(), nullable=False),
+    UniqueConstraint("device_id", "digest"),
+    Index(None, "device_id", "id"),
+)
