@@ -31,7 +31,7 @@ _MOVES: dict[Status, frozenset[Status]] = {
         {S.ACCEPTED, S.PENDING, S.SENT, S.DELIVERED, S.FAILED, S.UNCERTAIN, S.CANCELLED}
     ),
     S.ACCEPTED: frozenset({S.PENDING, S.SENT, S.DELIVERED, S.FAILED, S.UNCERTAIN, S.CANCELLED}),
-    S.PENDING: frozenset({S.SENT, S.DELIVERED, S.FAILED, S.UNCERTAIN}),
+    S.PENDING: frozenset({S.SENT, S.DELIVERED, S.FAILED}),
     S.SENT: frozenset({S.DELIVERED}),
     S.DELIVERED: frozenset(),
     # Both apps go on trying by themselves, and a person may press "Retry": what was given up

@@ -88,3 +88,14 @@ def _is_subscriber(parsed: PhoneNumber) -> bool:
         return True
     digits = phonenumbers.national_significant_number(parsed)
     return len(digits) >= _LONGER_THAN_SHORT_CODES or phonenumbers.is_valid_number(parsed)
+
+
+def handover_number(number: str, e164: str | None) -> str:
+    """Return the form of *number* that a phone is given to dial.
+
+    A number typed with its country code goes out in E.164, since ``+44 (0)7700…`` would keep its
+    zero otherwise; a national one or a short code as the SIM's own network knows it.
+    """
+    if e164 is not None and number.lstrip().startswith("+"):
+        return e164
+    return dial_string(number)

@@ -4,7 +4,6 @@ A phone that polls twice a minute would otherwise cost a write each time. What a
 few seconds of "last seen", told again by the next post.
 """
 
-import asyncio
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 
@@ -14,7 +13,6 @@ from gateway_hub.storage import devices as device_rows
 from gateway_hub.storage.database import Database
 from gateway_hub.storage.transactions import Transaction
 
-FLUSH_SECONDS = 5.0
 STALE_AFTER = timedelta(seconds=120)
 """A post whose clock is this far behind the newest one seen may be a recording played back."""
 
@@ -27,6 +25,8 @@ _SAME_NAMED = {field.name for field in fields(DeviceState)} & {
 
 class DeviceStates:
     """The newest state of every device that posted to this process."""
+
+    FLUSH_SECONDS = 5.0
 
     def __init__(self, database: Database, clock: Clock) -> None:
         self._database = database
@@ -111,12 +111,6 @@ class DeviceStates:
         except Exception:
             self._dirty |= written.keys()
             raise
-
-    async def flush_forever(self) -> None:
-        """Flush every few seconds until cancelled."""
-        while True:
-            await asyncio.sleep(FLUSH_SECONDS)
-            await self.flush()
 
 
 def _with_clock(state: DeviceState, phone_clock_at: datetime, now: datetime) -> DeviceState:

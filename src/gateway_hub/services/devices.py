@@ -119,7 +119,7 @@ class Devices:
             raise NotFoundError("There is no such device.")
         return self._view(found[0], backlog=found[1])
 
-    async def list(self, project_id: str, *, before: str, limit: int) -> list[DeviceView]:
+    async def list_devices(self, project_id: str, *, before: str, limit: int) -> list[DeviceView]:
         """Return up to *limit* devices with ids below *before*, newest first."""
 
         async def query(tx: Transaction) -> list[tuple[Device, int]]:

@@ -8,7 +8,7 @@ from gateway_hub.domain.devices import LEASE_POLICIES, MAX_OFFERS_PER_ANSWER, De
 from gateway_hub.domain.ids import new_id
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Attempt, Message
-from gateway_hub.domain.numbers import dial_string
+from gateway_hub.domain.numbers import handover_number
 from gateway_hub.domain.phone_posts import Offer
 from gateway_hub.domain.reporting import move
 from gateway_hub.domain.routing import served_queues
@@ -141,7 +141,8 @@ def _first_offer(message: Message, device: Device, now: datetime) -> Attempt:
 
 
 def _to_offer(wire_id: str, message: Message) -> Offer:
-    return Offer(wire_id, dial_string(message.to_number or ""), message.text, message.priority)
+    to = handover_number(message.to_number or "", message.to_e164)
+    return Offer(wire_id, to, message.text, message.priority)
 
 
 def _in_order(held: Iterable[HeldOffer]) -> tuple[Offer, ...]:

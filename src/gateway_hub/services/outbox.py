@@ -96,7 +96,7 @@ class Outbox:
             raise NotFoundError("There is no such message.")
         return details
 
-    async def list(
+    async def list_messages(
         self, project_id: str, wanted: MessageFilter, *, before: str, limit: int
     ) -> list[MessageDetails]:
         """Return up to *limit* messages with ids below *before*, newest first, without reports."""

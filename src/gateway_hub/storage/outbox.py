@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, insert, literal, or_, select, text, update
 from sqlalchemy.engine import Row
 
 from gateway_hub.domain.messages import Attempt, Message, ReportRecord
-from gateway_hub.domain.numbers import dial_string
+from gateway_hub.domain.numbers import handover_number
 from gateway_hub.domain.phone_posts import Offer
 from gateway_hub.storage.messages import MESSAGE_COLUMNS, to_attempt, to_message
 from gateway_hub.storage.tables import attempts, messages, reports
@@ -39,6 +39,7 @@ _HELD = (
     select(
         attempts,
         messages.c.to_number,
+        messages.c.to_e164,
         messages.c.text,
         messages.c.priority,
     )
@@ -278,5 +279,5 @@ async def lock_expired(tx: Transaction, *, now: datetime, limit: int) -> list[Me
 
 
 def _to_held(row: Row[Any]) -> HeldOffer:
-    offer = Offer(row.wire_id, dial_string(row.to_number), row.text, row.priority)
+    offer = Offer(row.wire_id, handover_number(row.to_number, row.to_e164), row.text, row.priority)
     return HeldOffer(attempt=to_attempt(row), offer=offer)

@@ -1,0 +1,68 @@
+"""The one place where things are wired: settings in, an ASGI application out."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp
+
+from gateway_hub import __version__
+from gateway_hub.adapters.envaya.routes import EnvayaOptions, create_envaya_routes
+from gateway_hub.adapters.medic.routes import create_medic_routes
+from gateway_hub.api.application import install_api
+from gateway_hub.domain.clock import Clock, system_clock
+from gateway_hub.ops.health import create_health_routes
+from gateway_hub.ops.requests import RequestContext
+from gateway_hub.secret_keys import load_secret_keys
+from gateway_hub.services.hub import Hub, HubOptions
+from gateway_hub.settings import Settings
+
+
+def create_hub(
+    settings: Settings, *, clock: Clock = system_clock, operator_token: str | None = None
+) -> Hub:
+    """Return the services *settings* describe, not started yet."""
+    options = HubOptions(
+        database_url=settings.effective_database_url,
+        attachments_folder=settings.data_dir / "attachments",
+        secret_keys=load_secret_keys(settings),
+        migrate=settings.migrates_at_start,
+        operator_token=operator_token,
+    )
+    return Hub(options, clock)
+
+
+def create_app(settings: Settings, hub: Hub) -> ASGIApp:
+    """Return the application that serves *hub*; it starts and stops the hub with itself."""
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await hub.start()
+        try:
+            yield
+        finally:
+            await hub.stop()
+
+    app = FastAPI(
+        title="gateway-hub",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        redirect_slashes=False,
+    )
+    app.router.routes.extend(create_health_routes(hub))
+    app.router.routes.extend(create_medic_routes(hub, settings.medic_paths))
+    app.router.routes.extend(create_envaya_routes(hub, _envaya_options(settings)))
+    install_api(app, hub)
+    return RequestContext(app)
+
+
+def _envaya_options(settings: Settings) -> EnvayaOptions:
+    return EnvayaOptions(
+        paths=settings.envaya_paths,
+        public_urls=settings.public_urls,
+        trusted_proxies=settings.trusted_proxies,
+        long_poll_seconds=settings.long_poll_seconds,
+    )

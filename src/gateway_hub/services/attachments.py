@@ -1,0 +1,52 @@
+"""Attachments: the bytes of MMS parts, stored before the message that names them."""
+
+from pathlib import Path
+from typing import BinaryIO
+
+from gateway_hub.domain.errors import NotFoundError, UnavailableError
+from gateway_hub.domain.messages import Attachment
+from gateway_hub.domain.phone_posts import StoredPart
+from gateway_hub.storage.blobs import BlobNotFoundError, FileBlobStore
+
+
+class Attachments:
+    """Puts bytes into the store and finds them again."""
+
+    def __init__(self, store: FileBlobStore) -> None:
+        self._store = store
+
+    async def store_part(
+        self, source: BinaryIO, *, content_type: str, content_id: str | None, filename: str | None
+    ) -> StoredPart:
+        """Store one part; on return its bytes are on disk. Raises UnavailableError."""
+        try:
+            blob = await self._store.put(source)
+        except OSError as error:
+            raise UnavailableError("The attachment store cannot be written now.") from error
+        return StoredPart(
+            content_type=content_type,
+            content_id=content_id,
+            filename=filename,
+            size_bytes=blob.size_bytes,
+            sha256=blob.sha256,
+            storage_key=blob.key,
+        )
+
+    async def discard(self, parts: tuple[StoredPart, ...]) -> None:
+        """Remove parts that no stored message names."""
+        for part in parts:
+            await self._store.delete(part.storage_key)
+
+    async def get_path(self, attachment: Attachment) -> Path:
+        """Return the file with the bytes. Raises NotFoundError when they were removed."""
+        try:
+            return await self._store.get_path(attachment.storage_key)
+        except BlobNotFoundError as error:
+            raise NotFoundError("The bytes of this attachment are gone.") from error
+
+    async def check(self) -> None:
+        """Raise UnavailableError unless the store can be written."""
+        try:
+            await self._store.check()
+        except OSError as error:
+            raise UnavailableError("The attachment store cannot be written now.") from error

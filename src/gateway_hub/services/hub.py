@@ -1,0 +1,103 @@
+"""All services of one process, started and stopped together."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+
+from gateway_hub.domain.clock import Clock
+from gateway_hub.services.access import Access
+from gateway_hub.services.attachments import Attachments
+from gateway_hub.services.device_states import DeviceStates
+from gateway_hub.services.devices import Devices
+from gateway_hub.services.exchange import PhoneExchange
+from gateway_hub.services.outbox import Outbox
+from gateway_hub.services.phone_identity import PhoneIdentity
+from gateway_hub.services.secrets import SecretBox
+from gateway_hub.services.wakeups import Wakeups
+from gateway_hub.storage.blobs import FileBlobStore
+from gateway_hub.storage.database import Database
+
+_DUE_SECONDS = 1.0
+_RETRY_SECONDS = 5.0
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HubOptions:
+    """What the services need to know; see the settings of the same names."""
+
+    database_url: str
+    attachments_folder: Path
+    secret_keys: list[str]
+    migrate: bool
+    operator_token: str | None = None
+
+
+class Hub:
+    """The services, wired. Use them between `start` and `stop`."""
+
+    def __init__(self, options: HubOptions, clock: Clock) -> None:
+        self._options = options
+        self._tasks: list[asyncio.Task[None]] = []
+        self.database = Database(options.database_url)
+        secret_box = SecretBox(options.secret_keys)
+        self.wakeups = Wakeups()
+        self.states = DeviceStates(self.database, clock)
+        self.access = Access(self.database, clock, options.operator_token)
+        self.devices = Devices(self.database, secret_box, self.states, clock)
+        self.identity = PhoneIdentity(self.database, secret_box, clock)
+        self.outbox = Outbox(self.database, self.wakeups, clock)
+        self.attachments = Attachments(FileBlobStore(options.attachments_folder))
+        self.phones = PhoneExchange(self.database, self.states, self.wakeups, clock)
+
+    async def start(self) -> None:
+        """Open the database and begin the background work."""
+        await self.database.start(migrate=self._options.migrate)
+        await self.access.ensure_default_project()
+        self._tasks = [
+            asyncio.create_task(_keep_doing(self._run_due, _DUE_SECONDS), name="due-messages"),
+            asyncio.create_task(
+                _keep_doing(self.states.flush, self.states.FLUSH_SECONDS), name="device-states"
+            ),
+        ]
+
+    async def stop(self) -> None:
+        """End held polls and background work, write what is buffered, close the database."""
+        self.wakeups.stop()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        try:
+            await self.states.flush()
+        finally:
+            await self.database.stop()
+
+    async def check(self) -> dict[str, str]:
+        """Return the failing checks, by name, with what is wrong; empty when ready to serve."""
+        failing: dict[str, str] = {}
+        checks = {"database": self.database.check, "attachments": self.attachments.check}
+        for name, check in checks.items():
+            try:
+                await check()
+            except Exception as error:  # noqa: BLE001 - any failure means "not ready"
+                failing[name] = getattr(error, "detail", type(error).__name__)
+        return failing
+
+    async def _run_due(self) -> None:
+        while await self.outbox.run_due():
+            pass
+
+
+async def _keep_doing(work: Callable[[], Coroutine[None, None, None]], seconds: float) -> None:
+    """Do *work* every *seconds* until cancelled; a failure is logged and tried again later."""
+    while True:
+        try:
+            await work()
+            await asyncio.sleep(seconds)
+        except Exception:
+            log.exception("background_work_failed", work=work.__qualname__)
+            await asyncio.sleep(_RETRY_SECONDS)
