@@ -109,6 +109,10 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class PhoneAnswer:
-    """What the phone is to be told: outbound messages, best first."""
+    """What the phone is to be told: outbound messages, best first.
+
+    *repeated* says that every message it forwarded was stored before.
+    """
 
     offers: tuple[Offer, ...] = ()
+    repeated: bool = False

@@ -6,7 +6,7 @@ from typing import BinaryIO
 from gateway_hub.domain.errors import NotFoundError, UnavailableError
 from gateway_hub.domain.messages import Attachment
 from gateway_hub.domain.phone_posts import StoredPart
-from gateway_hub.storage.blobs import BlobNotFoundError, FileBlobStore
+from gateway_hub.storage.blobs import BlobNotFoundError, FileBlobStore, StoredBlob
 
 
 class Attachments:
@@ -15,22 +15,12 @@ class Attachments:
     def __init__(self, store: FileBlobStore) -> None:
         self._store = store
 
-    async def store_part(
-        self, source: BinaryIO, *, content_type: str, content_id: str | None, filename: str | None
-    ) -> StoredPart:
-        """Store one part; on return its bytes are on disk. Raises UnavailableError."""
+    async def store(self, source: BinaryIO) -> StoredBlob:
+        """Store all of *source*; on return its bytes are on disk. Raises UnavailableError."""
         try:
-            blob = await self._store.put(source)
+            return await self._store.put(source)
         except OSError as error:
             raise UnavailableError("The attachment store cannot be written now.") from error
-        return StoredPart(
-            content_type=content_type,
-            content_id=content_id,
-            filename=filename,
-            size_bytes=blob.size_bytes,
-            sha256=blob.sha256,
-            storage_key=blob.key,
-        )
 
     async def discard(self, parts: tuple[StoredPart, ...]) -> None:
         """Remove parts that no stored message names."""

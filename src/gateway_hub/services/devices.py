@@ -11,6 +11,7 @@ from gateway_hub.domain.errors import ConflictError, InvalidInputError, NotFound
 from gateway_hub.domain.ids import new_id
 from gateway_hub.services.access import check_region
 from gateway_hub.services.device_states import DeviceStates
+from gateway_hub.services.phone_identity import PhoneIdentity
 from gateway_hub.services.secrets import (
     SecretBox,
     generate_password,
@@ -66,9 +67,15 @@ class Devices:
     """The devices of every project."""
 
     def __init__(
-        self, database: Database, secret_box: SecretBox, states: DeviceStates, clock: Clock
+        self,
+        database: Database,
+        secret_box: SecretBox,
+        identity: PhoneIdentity,
+        states: DeviceStates,
+        clock: Clock,
     ) -> None:
         self._database = database
+        self._identity = identity
         self._secret_box = secret_box
         self._states = states
         self._clock = clock
@@ -76,8 +83,9 @@ class Devices:
     async def create(
         self, project_id: str, draft: DeviceDraft
     ) -> tuple[DeviceView, IssuedCredentials]:
-        """Register a phone. Raises InvalidInputError, or ConflictError for a user name in use."""
+        """Register a phone. Raises InvalidInputError, or ConflictError for credentials in use."""
         _check_draft(draft)
+        await self._check_distinct(project_id, draft)
         now = self._clock()
         device_id = new_id()
         username = draft.username or (
@@ -100,8 +108,7 @@ class Devices:
         issued, credential = await self._issue(device, draft.password)
 
         async def use_case(tx: Transaction) -> None:
-            if not await device_rows.add_device(tx, device):
-                raise ConflictError("A device with this user name exists.", code="username_taken")
+            await device_rows.add_device(tx, device)
             await device_rows.add_credential(tx, credential)
 
         await self._database.write(use_case)
@@ -191,6 +198,30 @@ class Devices:
         seen = state.last_seen_at
         online = seen is not None and self._clock() - seen <= OFFLINE_AFTER
         return DeviceView(replace(device, state=state), state, online, backlog)
+
+    async def _check_distinct(self, project_id: str, draft: DeviceDraft) -> None:
+        """Raise ConflictError if no request could tell the new device from one there is.
+
+        Phones may share a user name or a number, as long as their passwords differ.
+        """
+        if draft.password is None:
+            return
+        if draft.protocol is Protocol.MEDIC:
+            password = draft.password.encode()
+            known = await self._identity.find_by_password(
+                (draft.username or "",), (password,), project_id
+            )
+            taken = known is not None
+        else:
+            signing = await self._identity.find_signing_devices(
+                draft.phone_number or "", project_id
+            )
+            taken = any(
+                draft.password in item.passwords and item.device.server_url == draft.server_url
+                for item in signing
+            )
+        if taken:
+            raise ConflictError("A device with these credentials exists.", code="credentials_taken")
 
     async def _issue(
         self, device: Device, password: str | None

@@ -99,10 +99,11 @@ class PhoneExchange:
                 items=post.quarantined,
                 now=now,
             )
+        repeated = bool(arrivals) and len(taken.repeated_ids) == len(arrivals)
         if not takes_work:
-            return PhoneAnswer()
+            return PhoneAnswer(repeated=repeated)
         occasion = Occasion(post.request_key, taken.message_ids, taken.repeated_ids)
-        return PhoneAnswer(await offering.offer(tx, device, occasion, now))
+        return PhoneAnswer(await offering.offer(tx, device, occasion, now), repeated)
 
 
 def _says_nothing(post: PhonePost) -> bool:

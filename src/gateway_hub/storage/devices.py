@@ -86,15 +86,15 @@ class StoredCredential:
     expires_at: datetime | None = None
 
 
-async def add_device(tx: Transaction, device: Device) -> bool:
-    """Store *device*; return False, changing nothing, if the project has its username already."""
-    return await insert_if_absent(
-        tx,
-        devices,
-        {"id": device.id, "project_id": device.project_id, "protocol": device.protocol}
-        | {"created_at": device.created_at, "deleted_at": None}
-        | _changeable(device),
-    )
+async def add_device(tx: Transaction, device: Device) -> None:
+    """Store *device*."""
+    fixed = {
+        "id": device.id,
+        "project_id": device.project_id,
+        "protocol": device.protocol,
+        "created_at": device.created_at,
+    }
+    await insert_if_absent(tx, devices, fixed | _changeable(device))
 
 
 async def update_device(tx: Transaction, device: Device) -> None:

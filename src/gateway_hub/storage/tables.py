@@ -92,14 +92,6 @@ devices = Table(
     Column("deleted_at", UtcMoment()),
     _one_of("protocol", Protocol),
     Index(None, "project_id", "id"),
-    Index(
-        "uq_devices_project_username",
-        "project_id",
-        "username",
-        unique=True,
-        sqlite_where=text("deleted_at IS NULL"),
-        postgresql_where=text("deleted_at IS NULL"),
-    ),
     Index(None, "username"),
     Index(None, "number_key"),
 )

@@ -234,6 +234,12 @@ def test_a_message_of_the_first_app_is_an_sms() -> None:
     assert parse_post(pairs, ()).message_type == "sms"
 
 
+def test_a_poll_is_not_asked_for_the_fields_of_a_message() -> None:
+    post = parse_post(sms(action="outgoing", message_type="fax", timestamp="now"), ())
+
+    assert (post.message_type, post.timestamp) == ("", None)
+
+
 def test_a_refusal_never_repeats_the_input() -> None:
     secret = "s3cr3t"
     posts = [

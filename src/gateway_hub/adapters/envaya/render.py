@@ -4,7 +4,6 @@ The shapes are those that the apps, old and new, were seen to read; most other v
 one of them drop an answer, or cut a text, without a word.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -25,7 +24,6 @@ _FIRST_WHOLE_TEXT_VERSION = 9
 _FIRST_LOWER_CASE_VERSION = 2
 
 _DECLARATION = b"<?xml version='1.0' encoding='UTF-8'?>"
-_LINE_END = re.compile("\r\n?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +115,9 @@ def _cdata_text(text: str, version: int | None) -> str:
     """Return *text* as its CDATA section holds it; lxml splits one at ``]]>``.
 
     Apps before version 9 read the first text node only: a reference or a second section would cut
-    the SMS there, so for them ``]]>`` is written with a space. XML has no carriage return anyway.
+    the SMS there, so for them ``]]>`` is written with a space.
     """
-    held = _LINE_END.sub("\n", replace_non_xml(text))
+    held = replace_non_xml(text)
     if version is not None and version < _FIRST_WHOLE_TEXT_VERSION:
         return held.replace("]]>", "]] >")
     return held

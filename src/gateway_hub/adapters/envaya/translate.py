@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from gateway_hub.adapters.envaya.render import takes_work
-from gateway_hub.adapters.envaya.wire import Action, MmsPart, WirePost, find_field
+from gateway_hub.adapters.envaya.wire import FORWARDING, Action, MmsPart, WirePost, find_field
 from gateway_hub.domain.clock import from_epoch_ms
 from gateway_hub.domain.devices import PhoneFacts
 from gateway_hub.domain.lifecycle import Status
@@ -44,7 +44,7 @@ _MAX_INT32 = 2**31 - 1  # the app's own integers; a larger one is no fact
 _MAX_NETWORK = 32
 _MAX_STATUS = 64
 _MAX_LABEL = 255
-_MAX_REASON = 1000
+_MAX_REASON = 500
 _MAX_RAW = 2000
 
 
@@ -58,7 +58,7 @@ def translate_post(
 ) -> PhonePost:
     """Return what *wire* says; *parts* are its stored MMS parts, in the order of ``mms_parts``."""
     messages: tuple[ForwardedMessage, ...] = ()
-    if wire.action in (Action.INCOMING, Action.FORWARD_SENT):
+    if wire.action in FORWARDING:
         messages = (_forwarded_message(wire, parts, signature, device_id),)
     said = _report(wire) if wire.action is Action.SEND_STATUS else None
     return PhonePost(
@@ -67,7 +67,8 @@ def translate_post(
         quarantined=(said,) if isinstance(said, QuarantinedItem) else (),
         facts=_facts(wire, user_agent),
         takes_work=takes_work(wire.action, wire.version),
-        request_key=signature,
+        # Versions that tell no time sign every idle poll alike: equal signatures say nothing there.
+        request_key=signature if wire.now is not None else None,
     )
 
 

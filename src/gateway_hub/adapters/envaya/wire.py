@@ -51,6 +51,10 @@ class Action(StrEnum):
     AMQP_STARTED = "amqp_started"
 
 
+FORWARDING = frozenset({Action.INCOMING, Action.FORWARD_SENT})
+"""Actions that bring a message."""
+
+
 @dataclass(frozen=True, slots=True)
 class FilePart:
     """A file of a multipart post, without its bytes."""
@@ -126,8 +130,7 @@ def parse_post(pairs: Pairs, files: Sequence[FilePart]) -> WirePost:
     action = _parse_action(fields.get("action", ""))
     for name in ("from", "to"):
         _check_contact(name, fields.get(name, ""))
-    forwards = action in (Action.INCOMING, Action.FORWARD_SENT)
-    parts = _parse_forwarded(action, fields) if forwards else None
+    parts = _parse_forwarded(action, fields) if action in FORWARDING else None
     _match_files(parts or (), files)
     return _build_post(action, fields, parts, pairs)
 
@@ -277,9 +280,9 @@ def _build_post(
         send_limit=number("send_limit"),
         from_=text("from"),
         to=text("to"),
-        message_type=_message_type(fields),
+        message_type=_message_type(fields) if action in FORWARDING else "",
         message=text("message"),
-        timestamp=_parse_timestamp(text("timestamp")),
+        timestamp=_parse_timestamp(text("timestamp")) if action in FORWARDING else None,
         age=number("age"),
         mms_parts=parts,
         id=text("id"),

