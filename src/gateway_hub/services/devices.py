@@ -11,7 +11,7 @@ from gateway_hub.domain.errors import ConflictError, InvalidInputError, NotFound
 from gateway_hub.domain.ids import new_id
 from gateway_hub.services.access import check_region
 from gateway_hub.services.device_states import DeviceStates
-from gateway_hub.services.phone_identity import PhoneIdentity
+from gateway_hub.services.phone_identity import PhoneIdentity, SigningDevice
 from gateway_hub.services.secrets import (
     SecretBox,
     generate_password,
@@ -207,19 +207,13 @@ class Devices:
         if draft.password is None:
             return
         if draft.protocol is Protocol.MEDIC:
-            password = draft.password.encode()
-            known = await self._identity.find_by_password(
-                (draft.username or "",), (password,), project_id
-            )
-            taken = known is not None
+            usernames, passwords = (draft.username or "",), (draft.password.encode(),)
+            found = await self._identity.find_by_password(usernames, passwords, project_id)
+            taken = found is not None
         else:
-            signing = await self._identity.find_signing_devices(
-                draft.phone_number or "", project_id
-            )
-            taken = any(
-                draft.password in item.passwords and item.device.server_url == draft.server_url
-                for item in signing
-            )
+            number = draft.phone_number or ""
+            signing = await self._identity.find_signing_devices(number, project_id)
+            taken = any(_is_same_phone(item, draft) for item in signing)
         if taken:
             raise ConflictError("A device with these credentials exists.", code="credentials_taken")
 
@@ -243,6 +237,12 @@ class Devices:
         if chosen:
             return "argon2", await asyncio.to_thread(hash_chosen_password, secret)
         return "sha256", hash_random_secret(secret)
+
+
+def _is_same_phone(known: SigningDevice, draft: DeviceDraft) -> bool:
+    device = known.device
+    told = (device.phone_number, device.server_url) == (draft.phone_number, draft.server_url)
+    return told and draft.password in known.passwords
 
 
 def _made_username() -> str:
