@@ -1,0 +1,68 @@
+"""Who calls: API keys as bearer tokens, the scopes a route needs, and the project it acts in."""
+
+import re
+from typing import Annotated
+
+from fastapi import Header, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+
+from gateway_hub.api.context import HubDependency, get_hub
+from gateway_hub.domain.access import Principal, Scope
+from gateway_hub.domain.errors import NotFoundError, PermissionDeniedError, UnauthenticatedError
+
+PROJECT_HEADER = "Gateway-Hub-Project"
+
+# Names and ids of projects hold nothing else, so nothing else need reach the database.
+_PROJECT = re.compile(r"[a-z0-9-]{1,64}")
+
+_document_scheme = HTTPBearer(
+    scheme_name="apiKey",
+    auto_error=False,
+    description="An API key, `ghk_…`. The scopes an operation needs stand beside it; "
+    "`admin` includes all.",
+)
+
+
+async def authenticate(request: Request) -> None:
+    """Keep in *request* who makes it. Raises UnauthenticatedError."""
+    scheme, _, secret = request.headers.get("authorization", "").strip().partition(" ")
+    if scheme.lower() != "bearer" or not secret.strip():
+        raise UnauthenticatedError("An API key is needed, as Authorization: Bearer ghk_….")
+    request.state.principal = await get_hub(request).access.authenticate(secret.strip())
+
+
+async def get_caller(
+    request: Request,
+    hub: HubDependency,
+    needed: SecurityScopes,
+    _scheme: Annotated[HTTPAuthorizationCredentials | None, Security(_document_scheme)],
+    project: Annotated[
+        str | None,
+        Header(
+            alias=PROJECT_HEADER,
+            description="Name or id of the project to act in, instead of the key's own; "
+            "keys with the scope `admin` only.",
+        ),
+    ] = None,
+) -> Principal:
+    """Return who calls, in the project they act in.
+
+    Raises PermissionDeniedError for a missing scope, NotFoundError for a project out of reach.
+    """
+    principal: Principal = request.state.principal
+    for scope in needed.scopes:
+        if not principal.may(Scope(scope)):
+            raise PermissionDeniedError(f"The API key lacks the scope {scope}.")
+    if project is None:
+        return principal
+    if not _PROJECT.fullmatch(project):
+        raise NotFoundError("There is no such project.")
+    return await hub.access.act_in(principal, project)
+
+
+MessagesWriter = Annotated[Principal, Security(get_caller, scopes=[Scope.MESSAGES_WRITE.value])]
+MessagesReader = Annotated[Principal, Security(get_caller, scopes=[Scope.MESSAGES_READ.value])]
+DevicesWriter = Annotated[Principal, Security(get_caller, scopes=[Scope.DEVICES_WRITE.value])]
+DevicesReader = Annotated[Principal, Security(get_caller, scopes=[Scope.DEVICES_READ.value])]
+KeysWriter = Annotated[Principal, Security(get_caller, scopes=[Scope.KEYS_WRITE.value])]
+Admin = Annotated[Principal, Security(get_caller, scopes=[Scope.ADMIN.value])]

@@ -1,0 +1,259 @@
+"""The examples that the API's description shows, one for each body."""
+
+from typing import Any
+
+_MESSAGE_ID = "019c1350-8a40-7c31-9a55-3f1c2b7d9e01"
+_INBOUND_ID = "019c1351-10c8-7b02-8d4e-a7f0c9e1d223"
+_DEVICE_ID = "019c134f-02b0-7d10-b6aa-51c0e8f7a442"
+_ATTACHMENT_ID = "019c1351-10c9-7000-9c11-7e2f4a6b8d10"
+_PROJECT_ID = "019c1340-5e20-7f6b-a3d2-0b9c8d7e6f51"
+_KEY_ID = "019c1341-6f30-7a7c-84e3-1cad9e8f7a62"
+_QUARANTINE_ID = "019c1352-2ae8-7d8e-95f4-2dbeaf908b73"
+_AT = "2026-01-31T09:30:00.000Z"
+_LATER = "2026-01-31T09:30:07.250Z"
+
+PROBLEM: dict[str, Any] = {
+    "type": "urn:gateway-hub:problem:invalid_input",
+    "title": "Invalid input",
+    "status": 422,
+    "detail": "The request has fields that cannot be accepted.",
+    "code": "invalid_input",
+    "request_id": "019c1350-8a3f-7000-8000-000000000001",
+    "errors": [{"pointer": "/to", "code": "required", "detail": "Field required"}],
+}
+
+SEND_MESSAGE: dict[str, Any] = {
+    "to": "+255712345678",
+    "text": "Your appointment is on Monday at 10:00.",
+    "route": {"tag": "clinic-a"},
+    "priority": 5,
+    "expires_at": "2026-02-01T09:30:00Z",
+    "reference": "appointment-8817",
+    "metadata": {"clinic": "a"},
+}
+
+_MESSAGE_START: dict[str, Any] = {
+    "encoding": "gsm7",
+    "segments": 1,
+    "device_id": _DEVICE_ID,
+    "error": None,
+    "created_at": _AT,
+    "updated_at": _LATER,
+}
+
+OUTBOUND_MESSAGE: dict[str, Any] = {
+    "id": _MESSAGE_ID,
+    "direction": "outbound",
+    "type": "sms",
+    "status": "sent",
+    "final": False,
+    "from": None,
+    "from_e164": None,
+    "to": "+255712345678",
+    "to_e164": "+255712345678",
+    "text": "Your appointment is on Monday at 10:00.",
+    **_MESSAGE_START,
+    "route": {"device_id": None, "tag": "clinic-a"},
+    "priority": 5,
+    "send_at": None,
+    "expires_at": "2026-02-01T09:30:00.000Z",
+    "reference": "appointment-8817",
+    "metadata": {"clinic": "a"},
+    "attachments": [],
+    "sms_sent_at": None,
+    "sms_received_at": None,
+    "max_attempts": 1,
+    "if_uncertain": "wait",
+    "attempts": [
+        {
+            "wire_id": _MESSAGE_ID,
+            "number": 1,
+            "device_id": _DEVICE_ID,
+            "status": "sent",
+            "offers": 1,
+            "first_offered_at": "2026-01-31T09:30:02.100Z",
+            "last_offered_at": "2026-01-31T09:30:02.100Z",
+            "lease_until": "2026-01-31T09:35:02.100Z",
+            "error": None,
+        }
+    ],
+    "reached": {"queued": _AT, "dispatched": "2026-01-31T09:30:02.100Z", "sent": _LATER},
+}
+
+OUTBOUND_MESSAGE_DETAILS: dict[str, Any] = {
+    **OUTBOUND_MESSAGE,
+    "reports": [
+        {
+            "wire_id": _MESSAGE_ID,
+            "status": "SENT",
+            "reason": None,
+            "received_at": _LATER,
+            "applied": True,
+        }
+    ],
+}
+
+INBOUND_MESSAGE: dict[str, Any] = {
+    "id": _INBOUND_ID,
+    "direction": "inbound",
+    "type": "mms",
+    "status": "received",
+    "final": True,
+    "from": "+255712345678",
+    "from_e164": "+255712345678",
+    "to": "+255700000001",
+    "to_e164": "+255700000001",
+    "text": "Here is the form",
+    **_MESSAGE_START,
+    "route": None,
+    "priority": 0,
+    "send_at": None,
+    "expires_at": None,
+    "reference": None,
+    "metadata": {},
+    "attachments": [
+        {
+            "id": _ATTACHMENT_ID,
+            "content_type": "image/jpeg",
+            "content_id": "<image1>",
+            "filename": "form.jpg",
+            "size_bytes": 48211,
+            "sha256": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+            "url": f"/v1/attachments/{_ATTACHMENT_ID}",
+        }
+    ],
+    "sms_sent_at": "2026-01-31T09:29:55.000Z",
+    "sms_received_at": None,
+    "repeats": 0,
+}
+
+SEND_BATCH: dict[str, Any] = {
+    "messages": [SEND_MESSAGE, {"to": "not a number", "text": "This one is refused."}]
+}
+
+_REFUSED = {
+    **PROBLEM,
+    "detail": "The recipient must be a phone number or a short code.",
+    "errors": [
+        {
+            "pointer": "/to",
+            "code": "not_a_number",
+            "detail": "The recipient must be a phone number or a short code.",
+        }
+    ],
+}
+
+BATCH: dict[str, Any] = {
+    "data": [
+        {"status": 201, "message": OUTBOUND_MESSAGE},
+        {"status": 422, "problem": _REFUSED},
+    ]
+}
+
+CREATE_DEVICE: dict[str, Any] = {
+    "name": "Clinic A",
+    "protocol": "medic",
+    "phone_number": "+255700000001",
+    "tags": ["clinic-a"],
+    "send_limit": {"segments": 30, "seconds": 1800},
+    "region": "TZ",
+}
+
+UPDATE_DEVICE: dict[str, Any] = {"paused": True, "tags": ["clinic-a", "spare"]}
+
+DEVICE: dict[str, Any] = {
+    "id": _DEVICE_ID,
+    "name": "Clinic A",
+    "protocol": "medic",
+    "username": "phone-e8f7a442",
+    "phone_number": "+255700000001",
+    "tags": ["clinic-a"],
+    "send_limit": {"segments": 30, "seconds": 1800},
+    "server_url": None,
+    "region": "TZ",
+    "paused": False,
+    "online": True,
+    "last_seen_at": _LATER,
+    "app_version": "v1.8.1",
+    "model": "SM-A105F",
+    "battery_percent": 87,
+    "power": None,
+    "network": None,
+    "settings_version": None,
+    "clock_skew_ms": None,
+    "last_status": None,
+    "backlog": 3,
+    "created_at": _AT,
+    "updated_at": _AT,
+}
+
+RENEW_CREDENTIALS: dict[str, Any] = {"grace_seconds": 86400}
+
+_TYPED_URL = "https://phone-e8f7a442:mzxw6ytboi4dqobrgi2tknjvgy@sms.example.org/medic"
+
+ISSUED_CREDENTIALS: dict[str, Any] = {
+    "credentials": {"username": "phone-e8f7a442", "password": "mzxw6ytboi4dqobrgi2tknjvgy"},
+    "warnings": [],
+    "setup": {
+        "app": "CHT Gateway",
+        "server_url": _TYPED_URL,
+        "fields": [{"field": "Webapp URL", "value": _TYPED_URL}],
+    },
+    "pairing_qr": '<svg width="196" height="196">…</svg>',
+}
+
+CREATED_DEVICE: dict[str, Any] = {**DEVICE, **ISSUED_CREDENTIALS}
+
+QUARANTINED: dict[str, Any] = {
+    "id": _QUARANTINE_ID,
+    "kind": "unknown_status",
+    "detail": "The phone reported a status that is not known.",
+    "raw": "id=019c1350-8a40-7c31-9a55-3f1c2b7d9e01 status=LOST reason=",
+    "seen": 2,
+    "first_seen_at": _AT,
+    "last_seen_at": _LATER,
+}
+
+CREATE_PROJECT: dict[str, Any] = {"name": "ministry-of-health", "region": "TZ"}
+
+UPDATE_PROJECT: dict[str, Any] = {"region": "KE"}
+
+PROJECT: dict[str, Any] = {
+    "id": _PROJECT_ID,
+    "name": "ministry-of-health",
+    "region": "TZ",
+    "created_at": _AT,
+    "updated_at": _AT,
+}
+
+CREATE_API_KEY: dict[str, Any] = {
+    "name": "appointment reminders",
+    "scopes": ["messages:write", "messages:read"],
+    "expires_at": "2027-01-31T00:00:00Z",
+}
+
+API_KEY: dict[str, Any] = {
+    "id": _KEY_ID,
+    "project_id": _PROJECT_ID,
+    "name": "appointment reminders",
+    "hint": "ghk_Jb3x",
+    "scopes": ["messages:read", "messages:write"],
+    "created_at": _AT,
+    "expires_at": "2027-01-31T00:00:00.000Z",
+    "revoked_at": None,
+}
+
+CREATED_API_KEY: dict[str, Any] = {
+    **API_KEY,
+    "key": "ghk_Jb3xEXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAMP",
+}
+
+
+def page_of(item: dict[str, Any]) -> dict[str, Any]:
+    """Return a last page that holds *item*."""
+    return {"data": [item], "next_cursor": None}
+
+
+def shown(example: dict[str, Any]) -> dict[str, Any]:
+    """Return what makes *example* part of a model's schema."""
+    return {"examples": [example]}

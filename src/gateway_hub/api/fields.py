@@ -1,0 +1,78 @@
+"""Kinds of fields that several requests share, and the base that keeps bad characters out of all."""
+
+from typing import Annotated, Any
+
+from fastapi import Path
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from gateway_hub.api.problems import escape_pointer
+from gateway_hub.domain.text import clean_inbound_text
+
+
+class GivenFields(BaseModel):
+    """What a caller gives, in a body or in a query: no field we do not know, no text we cannot keep.
+
+    NUL and halves of surrogate pairs come through JSON escapes; PostgreSQL and UTF-8 refuse them.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_characters(cls, data: Any) -> Any:
+        pointer = _find_unstorable(data)
+        if pointer is not None:
+            raise _unstorable(pointer)
+        return data
+
+
+def _find_unstorable(content: Any) -> str | None:
+    """Return the pointer to a text in *content* that cannot be kept."""
+    waiting = [("", content)]
+    while waiting:
+        pointer, value = waiting.pop()
+        if isinstance(value, str) and not _is_storable(value):
+            return pointer
+        if isinstance(value, dict):
+            waiting.extend((f"{pointer}/{escape_pointer(key)}", key) for key in value)
+            waiting.extend((f"{pointer}/{escape_pointer(key)}", item) for key, item in value.items())
+        elif isinstance(value, list):
+            waiting.extend((f"{pointer}/{index}", item) for index, item in enumerate(value))
+    return None
+
+
+def _is_storable(text: str) -> bool:
+    return clean_inbound_text(text)[1] is None
+
+
+def _unstorable(pointer: str) -> PydanticCustomError:
+    return PydanticCustomError(
+        "unstorable_character",
+        "The text holds a NUL or half of a surrogate pair",
+        {"pointer": pointer},
+    )
+
+
+def _check_text(text: str) -> str:
+    if not _is_storable(text):
+        raise _unstorable("")
+    return text
+
+
+def _left_out() -> Any:
+    """Return the value of a field that was left out: nobody reads it, only those given count."""
+    return None
+
+
+Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+Tag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]
+Region = Annotated[
+    str,
+    StringConstraints(min_length=2, max_length=2),
+    Field(description="Country whose numbers may be written without country code: ISO 3166, `TZ`."),
+]
+GivenId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+PathId = Annotated[str, Path(max_length=64), AfterValidator(_check_text)]
+LEFT_OUT = Field(default_factory=_left_out)
+"""Default of a field that may be left out but not be null."""

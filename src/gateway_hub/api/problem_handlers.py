@@ -1,0 +1,49 @@
+"""Where errors become answers: one handler each for ours, the framework's and what is left."""
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Match
+from starlette.types import Scope
+
+from gateway_hub.api.problems import ProblemError, render_problem
+from gateway_hub.domain.errors import HubError
+
+_METHODS = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+
+
+def install_problem_handlers(app: FastAPI) -> None:
+    """Let *app* answer every foreseen error with a problem."""
+    for kind in (HubError, ProblemError, RequestValidationError):
+        app.add_exception_handler(kind, _answer)
+    app.add_exception_handler(HTTPException, _answer_http)
+
+
+async def _answer(request: Request, error: Exception) -> Response:
+    return render_problem(error, request.scope)
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    if isinstance(error, HTTPException) and error.status_code == 405:  # noqa: PLR2004 - Method Not Allowed
+        return render_problem(error, request.scope, {"Allow": ", ".join(_allowed(request))})
+    return render_problem(error, request.scope)
+
+
+def _allowed(request: Request) -> list[str]:
+    """Return all methods of the path: the framework names those of its first route only."""
+    allowed = {method for method in _METHODS if _is_served(request, method)}
+    # `HeadAsGet` serves HEAD wherever there is GET.
+    return sorted(allowed | {"HEAD"} if "GET" in allowed else allowed)
+
+
+def _is_served(request: Request, method: str) -> bool:
+    asked = request.scope
+    scope: Scope = {
+        "type": "http",
+        "method": method,
+        "path": asked["path"],
+        "root_path": asked.get("root_path", ""),
+        "headers": asked["headers"],
+    }
+    return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)

@@ -1,0 +1,20 @@
+"""Options that many commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for machines.")]
+InProject = Annotated[
+    str | None,
+    typer.Option("--project", metavar="NAME", help="Act in this project (needs an admin key)."),
+]
+DataDir = Annotated[
+    Path | None, typer.Option(help="Data folder, instead of GATEWAY_HUB_DATA_DIR.")
+]
+DatabaseUrl = Annotated[
+    str | None, typer.Option(help="Database, instead of GATEWAY_HUB_DATABASE_URL.")
+]
+Limit = Annotated[int, typer.Option(min=1, help="Show no more than this many.")]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]

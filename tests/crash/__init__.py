@@ -1,0 +1,1 @@
+"""Killing a real hub under load, then counting what it lost, doubled or handed out twice."""
