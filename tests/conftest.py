@@ -1,5 +1,6 @@
 """Fixtures: real databases, a clock that is set by hand, a started hub, a hub behind a socket."""
 
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
@@ -10,6 +11,7 @@ import pytest
 
 from gateway_hub.services.hub import Hub, HubOptions
 from gateway_hub.services.secrets import SecretBox
+from gateway_hub.storage.database import Database
 from tests import postgres
 
 hypothesis.settings.register_profile("shared-machine", deadline=None)
@@ -48,14 +50,32 @@ def postgres_server() -> Iterator[str]:
         yield url
 
 
-@pytest.fixture(params=DATABASES)
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a fresh database, of each kind in turn; SQLite is empty, PostgreSQL at head."""
-    if request.param == "sqlite":
-        yield f"sqlite+aiosqlite:///{tmp_path / 'hub.sqlite3'}"
-        return
-    with postgres.fresh_database(request.getfixturevalue("postgres_server")) as url:
+@pytest.fixture(scope="session")
+def postgres_database(postgres_server: str) -> Iterator[str]:
+    """The URL of the database that the tests use one after another."""
+    with postgres.fresh_database(postgres_server) as url:
         yield url
+
+
+@pytest.fixture(scope="session")
+async def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite file with its schema at head, to be copied."""
+    path = tmp_path_factory.mktemp("sqlite") / "template.sqlite3"
+    database = Database(f"sqlite+aiosqlite:///{path}")
+    await database.start(migrate=True)
+    await database.stop()
+    return path
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path, sqlite_template: Path) -> str:
+    """The URL of a database of each kind in turn, its schema at head, with no rows."""
+    if request.param == "sqlite":
+        path = shutil.copy(sqlite_template, tmp_path / "hub.sqlite3")
+        return f"sqlite+aiosqlite:///{path}"
+    url: str = request.getfixturevalue("postgres_database")
+    postgres.remove_all_rows(url)
+    return url
 
 
 MakeHub = Callable[..., Awaitable[Hub]]

@@ -17,6 +17,7 @@ import pytest
 from sqlalchemy.engine import make_url
 
 from gateway_hub.storage.database import Database
+from gateway_hub.storage.tables import metadata
 
 _TEMPLATE = f"gateway_hub_template_{uuid.uuid4().hex[:12]}"
 
@@ -40,15 +41,28 @@ def running_server() -> Iterator[str]:
 
 
 @contextmanager
-def fresh_database(server_url: str, *, empty: bool = False) -> Iterator[str]:
-    """Yield the URL of a database of its own, at head or *empty*."""
+def fresh_database(server_url: str) -> Iterator[str]:
+    """Yield the URL of a database of its own, with its schema at head."""
+    with empty_database(server_url, f' TEMPLATE "{_TEMPLATE}"') as url:
+        yield url
+
+
+@contextmanager
+def empty_database(server_url: str, options: str = "") -> Iterator[str]:
+    """Yield the URL of a database of its own, with nothing in it."""
     name = f"gateway_hub_test_{uuid.uuid4().hex[:12]}"
-    template = "" if empty else f' TEMPLATE "{_TEMPLATE}"'
-    _run_apart(_execute(server_url, f'CREATE DATABASE "{name}"{template}'))
+    _run_apart(_execute(server_url, f'CREATE DATABASE "{name}"{options}'))
     try:
         yield _with_database(server_url, name)
     finally:
         _run_apart(_execute(server_url, f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'))
+
+
+def remove_all_rows(database_url: str) -> None:
+    """Empty every table: many times faster than a new database for each test."""
+    tables = reversed(metadata.sorted_tables)
+    statements = [str(table.delete()) for table in tables]
+    _run_apart(_execute(database_url, ";".join(statements)))
 
 
 def _find_server(folder: Path) -> str:

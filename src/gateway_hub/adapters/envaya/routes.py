@@ -83,7 +83,12 @@ class _Form:
 
 def create_envaya_routes(hub: Hub, options: EnvayaOptions) -> list[Route]:
     """Return the routes of the envaya protocol."""
-    return phone_routes("envaya", options.paths, EnvayaEndpoint(hub, options), _refuse_path)
+    return phone_routes(
+        "envaya",
+        options.paths,
+        EnvayaEndpoint(hub, options),
+        _error(404, "There is nothing at this address.", None),
+    )
 
 
 class EnvayaEndpoint:
@@ -284,10 +289,6 @@ def _signature_of(request: Request) -> str:
     """Return the signature header; the app was called KalSMS up to 2.0-beta."""
     headers = request.headers
     return headers.get("x-request-signature") or headers.get("x-kalsms-signature") or ""
-
-
-async def _refuse_path(scope: Scope, receive: Receive, send: Send) -> None:
-    await _error(404, "There is nothing at this address.", None)(scope, receive, send)
 
 
 def _success(rendered: Rendered) -> Response:

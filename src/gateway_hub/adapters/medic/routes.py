@@ -40,7 +40,9 @@ _GZIP_FROM_BYTES = 1024
 
 def create_medic_routes(hub: Hub, extra_paths: Sequence[str] = ()) -> list[Route]:
     """Return the routes of the medic protocol, also on *extra_paths*."""
-    return phone_routes("medic", extra_paths, MedicEndpoint(hub), _refuse_path)
+    return phone_routes(
+        "medic", extra_paths, MedicEndpoint(hub), _error(404, "There is nothing at this address.")
+    )
 
 
 class MedicEndpoint:
@@ -109,10 +111,6 @@ class MedicEndpoint:
         post = translate_post(wire, facts=PhoneFacts(app_version=app_version, model=model))
         answer = await self._hub.phones.exchange(device, post, patience_seconds=_PATIENCE_SECONDS)
         return _compressed(request, render_answer(answer.offers))
-
-
-async def _refuse_path(scope: Scope, receive: Receive, send: Send) -> None:
-    await _error(404, "There is nothing at this address.")(scope, receive, send)
 
 
 def _compressed(request: Request, body: bytes) -> Response:
