@@ -33,6 +33,8 @@ class Wakeups:
     def __init__(self) -> None:
         self._waiters: defaultdict[str, set[Waiter]] = defaultdict(set)
         self.stopping = False
+        self.waiting = 0
+        """How many polls are held now."""
 
     @contextmanager
     def listen(self, device: Device) -> Iterator[Waiter]:
@@ -41,9 +43,11 @@ class Wakeups:
         queues = served_queues(device)
         for queue in queues:
             self._waiters[queue].add(waiter)
+        self.waiting += 1
         try:
             yield waiter
         finally:
+            self.waiting -= 1
             for queue in queues:
                 self._waiters[queue].discard(waiter)
                 if not self._waiters[queue]:
