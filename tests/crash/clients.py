@@ -17,6 +17,8 @@ from tests.crash.ledger import Ledger
 
 PHONE_NUMBER = "+255710000001"
 _PAUSE_SECONDS = 0.02
+_LOST_ANSWERS = 0.1
+"""The share of answers that never reach a phone: it then says all of it again."""
 
 
 @dataclass
@@ -73,7 +75,7 @@ class MedicPhone:
             self._messages.append({"id": text, "from": "+255710000002", "content": text})
         body = {"messages": self._messages[:10], "updates": self._updates[:20]}
         answer = await http.post("/medic", json=body, auth=self._auth)
-        if answer.status_code != httpx.codes.OK:
+        if answer.status_code != httpx.codes.OK or random.random() < _LOST_ANSWERS:
             return
         self._place.ledger.forwarded |= {item["content"] for item in body["messages"]}
         self._messages, self._updates = self._messages[10:], self._updates[20:]
@@ -143,7 +145,7 @@ class EnvayaPhone:
         answer = await http.post(
             "/envaya", data=told, files=files, headers={"X-Request-Signature": signature}
         )
-        if answer.status_code != httpx.codes.OK:
+        if answer.status_code != httpx.codes.OK or random.random() < _LOST_ANSWERS:
             return False
         for event in answer.json()["events"]:
             for message in event["messages"]:
