@@ -55,7 +55,7 @@ def create_app(settings: Settings, hub: Hub) -> ASGIApp:
     app.router.routes.extend(create_health_routes(hub))
     app.router.routes.extend(create_medic_routes(hub, settings.medic_paths))
     app.router.routes.extend(create_envaya_routes(hub, _envaya_options(settings)))
-    install_api(app, hub)
+    install_api(app, hub, settings.public_urls)
     return RequestContext(app)
 
 

@@ -33,7 +33,8 @@ def phone_routes(
 async def read_stream(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
     """Yield the body in pieces; raises BodyTooLargeError as soon as it is longer than *limit*."""
     size = 0
-    if int(request.headers.get("content-length") or 0) > limit:
+    declared = request.headers.get("content-length", "")
+    if declared.isdecimal() and int(declared) > limit:
         raise BodyTooLargeError
     async for chunk in request.stream():
         size += len(chunk)

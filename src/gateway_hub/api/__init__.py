@@ -1,1 +1,1 @@
-"""The REST API for backends: HTTP and JSON on one side, services on the other, no rules of its own."""
+"""The REST API for backends: HTTP and JSON on one side, services on the other."""

@@ -1,17 +1,24 @@
-"""Kinds of fields that several requests share, and the base that keeps bad characters out of all."""
+"""Kinds of fields that requests share, and the base that keeps bad characters out of all."""
 
 from typing import Annotated, Any
 
 from fastapi import Path
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
-from gateway_hub.api.problems import escape_pointer
+from gateway_hub.api.refused_fields import escape_pointer
 from gateway_hub.domain.text import clean_inbound_text
 
 
 class GivenFields(BaseModel):
-    """What a caller gives, in a body or in a query: no field we do not know, no text we cannot keep.
+    """What a caller gives, in body or query: no field we do not know, no text we cannot keep.
 
     NUL and halves of surrogate pairs come through JSON escapes; PostgreSQL and UTF-8 refuse them.
     """
@@ -36,7 +43,9 @@ def _find_unstorable(content: Any) -> str | None:
             return pointer
         if isinstance(value, dict):
             waiting.extend((f"{pointer}/{escape_pointer(key)}", key) for key in value)
-            waiting.extend((f"{pointer}/{escape_pointer(key)}", item) for key, item in value.items())
+            waiting.extend(
+                (f"{pointer}/{escape_pointer(key)}", item) for key, item in value.items()
+            )
         elif isinstance(value, list):
             waiting.extend((f"{pointer}/{index}", item) for index, item in enumerate(value))
     return None

@@ -1,8 +1,9 @@
-"""What wraps the whole application: HEAD for every GET of the API, and an answer to the unforeseen."""
+"""What wraps the application: HEAD for every GET of the API, and an answer to the unforeseen."""
 
 import traceback
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway_hub.api.problems import find_request_id, render_problem
@@ -53,6 +54,8 @@ class LastResort:
 
         try:
             await self._app(scope, receive, note_start)
+        except ClientDisconnect:
+            raise
         except Exception as error:
             _log_failure(error, scope)
             # Half an answer must end as a broken connection, not as a whole one.

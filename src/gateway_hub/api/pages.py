@@ -1,4 +1,4 @@
-"""Lists in pages, newest first: an opaque cursor names the last item seen and what was asked for."""
+"""Lists in pages, newest first: an opaque cursor names the last item seen and the filters."""
 
 import hashlib
 import json
@@ -77,7 +77,9 @@ class Pager:
             decoded = b64decode(cursor, altchars=b"-_", validate=True)
         except ValueError as error:
             raise InvalidCursorError from error
-        digest, last_id = decoded[:_DIGEST_BYTES], decoded[_DIGEST_BYTES:]
-        if digest != self._digest or len(last_id) != _ID_BYTES:
+        if len(decoded) != _DIGEST_BYTES + _ID_BYTES:
             raise InvalidCursorError
-        return str(uuid.UUID(bytes=last_id))
+        last_id = str(uuid.UUID(bytes=decoded[_DIGEST_BYTES:]))
+        if cursor != self._render(last_id):
+            raise InvalidCursorError
+        return last_id

@@ -5,7 +5,6 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Match
-from starlette.types import Scope
 
 from gateway_hub.api.problems import ProblemError, render_problem
 from gateway_hub.domain.errors import HubError
@@ -39,7 +38,7 @@ def _allowed(request: Request) -> list[str]:
 
 def _is_served(request: Request, method: str) -> bool:
     asked = request.scope
-    scope: Scope = {
+    scope = {
         "type": "http",
         "method": method,
         "path": asked["path"],

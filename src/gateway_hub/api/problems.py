@@ -1,8 +1,7 @@
 """Errors as RFC 9457 problems: one form for whatever goes wrong, which never repeats the input."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, Field
@@ -11,6 +10,7 @@ from starlette.responses import Response
 from starlette.types import Scope
 
 from gateway_hub.api.examples import PROBLEM
+from gateway_hub.api.refused_fields import to_fields
 from gateway_hub.domain.errors import (
     ConflictError,
     FieldProblem,
@@ -24,9 +24,6 @@ from gateway_hub.domain.errors import (
 
 MEDIA_TYPE = "application/problem+json"
 SAFE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
-
-_MOST_ERRORS = 50
-_LONGEST_NAME = 64
 
 _STATUS: dict[type[HubError], int] = {
     InvalidInputError: 422,
@@ -48,26 +45,6 @@ _HTTP_DETAILS = {
     404: "There is nothing at this path.",
     405: "This path cannot be used with this method; the Allow header says with which.",
 }
-
-# Pydantic's own words for what it refuses are not ours to promise.
-_FIELD_CODES = {
-    "missing": "required",
-    "extra_forbidden": "unknown_field",
-    "string_too_short": "too_short",
-    "too_short": "too_short",
-    "string_too_long": "too_long",
-    "too_long": "too_long",
-    "string_pattern_mismatch": "malformed",
-    "enum": "not_allowed",
-    "literal_error": "not_allowed",
-    "greater_than": "out_of_range",
-    "greater_than_equal": "out_of_range",
-    "less_than": "out_of_range",
-    "less_than_equal": "out_of_range",
-    "string_unicode": "unstorable_character",
-    "json_invalid": "malformed",
-}
-_WRONG_TYPE_ENDINGS = ("_type", "_parsing", "_parsing_size", "_from_float")
 
 
 class ProblemField(BaseModel):
@@ -130,18 +107,6 @@ def refuse_fields(fields: tuple[FieldProblem, ...], request_id: str | None) -> P
     return _build(422, InvalidInputError.code, detail, request_id, fields)
 
 
-def to_fields(errors: Iterable[Mapping[str, Any]], *, skip: int) -> tuple[FieldProblem, ...]:
-    """Return pydantic's *errors* in our words; *skip* leading parts of each place are not ours."""
-    return tuple(
-        FieldProblem(
-            _to_pointer(error["loc"][skip:]) + error.get("ctx", {}).get("pointer", ""),
-            _to_code(error["type"]),
-            error["msg"],
-        )
-        for error in list(errors)[:_MOST_ERRORS]
-    )
-
-
 def render_problem(
     error: Exception, scope: Scope, headers: Mapping[str, str] | None = None
 ) -> Response:
@@ -159,12 +124,6 @@ def find_request_id(scope: Scope) -> str | None:
     """Return the id of the request, where one was given to it."""
     request_id: str | None = scope.get("state", {}).get("request_id")
     return request_id
-
-
-def escape_pointer(name: object) -> str:
-    """Return one step of a JSON pointer (RFC 6901); a name may be the caller's, so it is cut."""
-    text = str(name)[:_LONGEST_NAME].encode("utf-8", "replace").decode("utf-8")
-    return text.replace("~", "~0").replace("/", "~1")
 
 
 def _build(
@@ -200,14 +159,3 @@ def _headers_of(error: Exception) -> dict[str, str]:
     if isinstance(error, ProblemError):
         return error.headers
     return {}
-
-
-def _to_pointer(place: Sequence[object]) -> str:
-    # Pydantic marks an error of a key, not of its value, by one more step.
-    return "".join(f"/{escape_pointer(step)}" for step in place if step != "[key]")
-
-
-def _to_code(kind: str) -> str:
-    if kind in _FIELD_CODES:
-        return _FIELD_CODES[kind]
-    return "wrong_type" if kind.endswith(_WRONG_TYPE_ENDINGS) else kind

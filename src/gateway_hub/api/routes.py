@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from gateway_hub.api.authentication import authenticate
 from gateway_hub.api.bodies import read_json
-from gateway_hub.api.problems import SAFE_HEADERS, escape_pointer
+from gateway_hub.api.problems import SAFE_HEADERS
+from gateway_hub.api.refused_fields import escape_pointer
 from gateway_hub.domain.errors import InvalidInputError
 
 _MIB = 1024 * 1024

@@ -1,4 +1,4 @@
-"""How a command fails: one clear message on standard error, and an exit code that means something."""
+"""How a command fails: a clear message on standard error, and an exit code with a meaning."""
 
 from enum import IntEnum
 
@@ -13,7 +13,7 @@ class ExitCode(IntEnum):
     UNREACHABLE = 3
 
 
-class CommandFailure(Exception):  # noqa: N818 - an outcome of a command, not a fault of ours
+class CommandError(Exception):
     """The command cannot do what was asked; *message* may have more lines than one."""
 
     def __init__(self, message: str, exit_code: ExitCode = ExitCode.REFUSED) -> None:

@@ -10,9 +10,7 @@ InProject = Annotated[
     str | None,
     typer.Option("--project", metavar="NAME", help="Act in this project (needs an admin key)."),
 ]
-DataDir = Annotated[
-    Path | None, typer.Option(help="Data folder, instead of GATEWAY_HUB_DATA_DIR.")
-]
+DataDir = Annotated[Path | None, typer.Option(help="Data folder, instead of GATEWAY_HUB_DATA_DIR.")]
 DatabaseUrl = Annotated[
     str | None, typer.Option(help="Database, instead of GATEWAY_HUB_DATABASE_URL.")
 ]

@@ -18,7 +18,7 @@ def show_json(value: object) -> None:
 
 
 def show_fields(fields: Mapping[str, Any], *, without: Sequence[str] = ()) -> None:
-    """Print what is known of one thing, a line for each field; fields that hold nothing are left out."""
+    """Print one thing, a line for each field that holds something, but for those of *without*."""
     lines = [
         (name, value)
         for name, value in _flatten(fields)

@@ -10,8 +10,11 @@ from starlette.types import ASGIApp, Message
 
 from gateway_hub.app import create_app, create_hub
 from gateway_hub.cli.explanations import explaining
-from gateway_hub.cli.schema import require_head
+from gateway_hub.cli.failures import CommandError
+from gateway_hub.cli.schema import find_sqlite_file, require_head
+from gateway_hub.secret_keys import load_secret_keys
 from gateway_hub.services.hub import Hub
+from gateway_hub.services.secrets import SecretBox
 from gateway_hub.settings import Settings
 
 
@@ -26,18 +29,30 @@ class OwnHub:
 
 
 async def make_hub(settings: Settings) -> OwnHub:
-    """Return the hub of *settings*, not started. Raises CommandFailure."""
+    """Return the hub of *settings*, not started. Raises CommandError."""
     token = secrets.token_urlsafe(32)
     with explaining(settings):
+        find_sqlite_file(settings)  # refuses any other database
+        _check_keys(settings)
         if not settings.migrates_at_start:
             await require_head(settings)
         hub = create_hub(settings, operator_token=token)
         return OwnHub(settings, hub, create_app(settings, hub), token)
 
 
+def _check_keys(settings: Settings) -> None:
+    try:
+        SecretBox(load_secret_keys(settings))
+    except ValueError as error:
+        raise CommandError(
+            "GATEWAY_HUB_SECRET_KEYS, or the key file, holds something else than Fernet keys. "
+            "Make one with: gateway-hub config --new-secret-key"
+        ) from error
+
+
 @asynccontextmanager
 async def started(own: OwnHub) -> AsyncIterator[None]:
-    """Run the hub and its application around the block. Raises CommandFailure at a failed start."""
+    """Run the hub and its application around the block. Raises CommandError at a failed start."""
     lifespan = _Lifespan(own.app)
     with explaining(own.settings):
         try:

@@ -16,6 +16,7 @@ from structlog.types import EventDict, Processor, WrappedLogger
 
 from gateway_hub.ops.escaping import escape_controls
 from gateway_hub.ops.redaction import HIDDEN, is_secret_name, redact
+from gateway_hub.ops.tracebacks import TracebackRenderer
 
 LineFormat = Literal["auto", "console", "json"]
 
@@ -44,7 +45,7 @@ def configure_logging(
         structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
+        TracebackRenderer(with_values=threshold <= logging.DEBUG),
     ]
     structlog.configure(
         processors=[*shared, clean_event, render],

@@ -75,12 +75,13 @@ class _Request:
         if self._status is not None:
             return
         problem = {
-            "type": "about:blank",
-            "title": "Internal Server Error",
+            "type": "urn:gateway-hub:problem:internal_error",
+            "title": "Internal error",
             "status": 500,
             "detail": "The hub failed to serve this request. Its log has the reason.",
             "code": "internal_error",
             "request_id": self._id,
+            "errors": [],
         }
         body = orjson.dumps(problem)
         headers = [
@@ -96,7 +97,7 @@ class _Request:
         write(
             "request",
             method=self._scope["method"],
-            path=_find_template(self._scope),
+            path=_path_template(self._scope),
             status=status,
             ms=round((time.perf_counter() - self._began) * 1000, 1),
         )
@@ -109,10 +110,14 @@ def _find_given_id(scope: Scope) -> str | None:
     return None
 
 
-def _find_template(scope: Scope) -> str:
-    """Return the route's path template, else the path; never the query, which may hold secrets."""
-    template: Any = getattr(scope.get("route"), "path", None)
-    return template if isinstance(template, str) else scope["path"][:_LONGEST_PATH]
+def _path_template(scope: Scope) -> str:
+    """Return the path with names for its parameters; never the query, which may hold secrets.
+
+    The framework tells a route's own path without the prefix it is mounted under.
+    """
+    names = {str(value): name for name, value in scope.get("path_params", {}).items()}
+    segments = scope["path"][:_LONGEST_PATH].split("/")
+    return "/".join(f"{{{names[item]}}}" if item in names else item for item in segments)
 
 
 def _is_routine(scope: Scope, status: int) -> bool:

@@ -103,7 +103,9 @@ class Access:
         project = Project(new_id(), name, region, now, now)
 
         async def use_case(tx: Transaction) -> None:
-            if not await project_rows.add_project_if_absent(tx, project):
+            await project_rows.add_project_if_absent(tx, project)
+            found = await project_rows.find_project_by_name(tx, name)
+            if found is None or found.id != project.id:
                 raise ConflictError("A project with this name exists.", code="name_taken")
 
         await self._database.write(use_case)

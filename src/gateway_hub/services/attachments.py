@@ -34,6 +34,10 @@ class Attachments:
         except BlobNotFoundError as error:
             raise NotFoundError("The bytes of this attachment are gone.") from error
 
+    async def clean_up(self) -> None:
+        """Remove what an earlier process left half written."""
+        await self._store.remove_unfinished()
+
     async def check(self) -> None:
         """Raise UnavailableError unless the store can be written."""
         try:

@@ -174,7 +174,9 @@ class Devices:
         async def use_case(tx: Transaction) -> None:
             now = self._clock()
             until = now + timedelta(seconds=grace_seconds)
-            await device_rows.expire_credentials(tx, view.device.id, now=now, until=until)
+            await device_rows.expire_credentials(
+                tx, view.device.id, newest=credential.id, now=now, until=until
+            )
             await device_rows.add_credential(tx, credential)
 
         await self._database.write(use_case)

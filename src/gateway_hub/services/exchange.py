@@ -46,11 +46,11 @@ class PhoneExchange:
             takes_work and await self._has_work(device, post.request_key)
         ):
             return PhoneAnswer()
-        arrivals = intake.expect(post.messages)
+        arrivals, told = intake.expect(post.messages), reports.expect(post.reports)
 
         async def use_case(tx: Transaction) -> PhoneAnswer:
             now = self._clock()
-            return await self._run(tx, device, post, arrivals, now, takes_work=takes_work)
+            return await self._run(tx, device, post, arrivals, told, now=now, takes_work=takes_work)
 
         return await self._database.write(use_case, patience_seconds=patience_seconds)
 
@@ -81,16 +81,17 @@ class PhoneExchange:
         device: Device,
         post: PhonePost,
         arrivals: tuple[intake.Arrival, ...],
-        now: datetime,
+        told: tuple[reports.Told, ...],
         *,
+        now: datetime,
         takes_work: bool,
     ) -> PhoneAnswer:
         taken = intake.Intake((), ())
         if arrivals:
             region = await _region_of(tx, device)
             taken = await intake.record_arrivals(tx, device, region, arrivals, now)
-        if post.reports:
-            await reports.record_reports(tx, device, post.reports, now)
+        if told:
+            await reports.record_reports(tx, device, told, now)
         if post.quarantined:
             await inbound_rows.put_aside(
                 tx,

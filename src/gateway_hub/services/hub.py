@@ -58,6 +58,7 @@ class Hub:
         """Open the database and begin the background work."""
         await self.database.start(migrate=self._options.migrate)
         await self.access.ensure_default_project()
+        await self.attachments.clean_up()
         self._tasks = [
             asyncio.create_task(_keep_doing(self._run_due, _DUE_SECONDS), name="due-messages"),
             asyncio.create_task(

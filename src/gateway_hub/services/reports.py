@@ -1,6 +1,7 @@
 """Recording what phones report of the messages they were given."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from datetime import datetime
 
 from gateway_hub.domain.devices import Device
@@ -14,19 +15,34 @@ from gateway_hub.storage import outbox as outbox_rows
 from gateway_hub.storage.transactions import Transaction
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """A report with the id it is kept under, made before the transaction."""
+
+    id: str
+    report: PhoneReport
+
+
+def expect(reports: tuple[PhoneReport, ...]) -> tuple[Told, ...]:
+    """Return *reports* with an id for each; the same ones may be recorded twice."""
+    return tuple(Told(new_id(), report) for report in reports)
+
+
 async def record_reports(
-    tx: Transaction, device: Device, reports: tuple[PhoneReport, ...], now: datetime
+    tx: Transaction, device: Device, told: tuple[Told, ...], now: datetime
 ) -> None:
-    """Apply *reports* in their order; every one is kept, also one that changes nothing.
+    """Apply the reports in their order; every one is kept, also one that changes nothing.
 
     A report about an id that is not this device's, or in a word nobody knows, is put aside: an
     error would make the phone repeat its whole batch for ever.
     """
+    reports = [item.report for item in told]
     attempts = await outbox_rows.lock_attempts(tx, device.id, (item.wire_id for item in reports))
     messages = await message_rows.lock_messages(tx, (item.message_id for item in attempts.values()))
     records: list[tuple[str, str, ReportRecord]] = []
     changed_attempts: set[str] = set()
-    for report in reports:
+    for item in told:
+        report = item.report
         attempt = attempts.get(report.wire_id)
         if attempt is None:
             continue
@@ -36,7 +52,7 @@ async def record_reports(
         messages[message.id] = outcome.message
         if outcome.applied:
             changed_attempts.add(report.wire_id)
-        records.append((new_id(), message.id, _to_record(report, outcome.applied, now)))
+        records.append((item.id, message.id, _to_record(report, outcome.applied, now)))
     await _save(tx, attempts, messages, changed_attempts)
     await outbox_rows.add_reports(tx, device.id, records)
     await inbound_rows.put_aside(

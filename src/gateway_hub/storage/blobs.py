@@ -5,11 +5,14 @@ import hashlib
 import os
 import secrets
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 _CHUNK_BYTES = 256 * 1024
+_UNFINISHED = ".new-"
+_UNFINISHED_SECONDS = 3600
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,10 @@ class FileBlobStore:
         """Remove the bytes of *key*; harmless when they are gone."""
         await asyncio.to_thread(self._path(key).unlink, missing_ok=True)
 
+    async def remove_unfinished(self) -> None:
+        """Remove what a process that was killed left half written; old enough to be nobody's."""
+        await asyncio.to_thread(self._remove_unfinished)
+
     async def check(self) -> None:
         """Raise OSError unless a file can be written and flushed here."""
         await asyncio.to_thread(self._check)
@@ -55,7 +62,7 @@ class FileBlobStore:
         final = self._path(key)
         folder_is_new = not final.parent.is_dir()
         final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        descriptor, temporary = tempfile.mkstemp(prefix=".new-", dir=final.parent)
+        descriptor, temporary = tempfile.mkstemp(prefix=_UNFINISHED, dir=final.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 size, digest = _copy(source, file)
@@ -69,6 +76,12 @@ class FileBlobStore:
         if folder_is_new:
             _flush_folder(self._folder)
         return StoredBlob(key, size, digest)
+
+    def _remove_unfinished(self) -> None:
+        oldest = time.time() - _UNFINISHED_SECONDS
+        for path in self._folder.glob(f"*/{_UNFINISHED}*"):
+            if path.stat().st_mtime < oldest:
+                path.unlink(missing_ok=True)
 
     def _check(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

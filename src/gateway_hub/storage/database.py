@@ -112,8 +112,6 @@ class Database:
             raise UnavailableError("The database schema is not at head.")
 
     def _acquire_lock(self) -> None:
-        if self.url.database in {None, "", ":memory:"}:
-            raise ValueError("the SQLite database must be a file")
         path = Path(str(self.url.database))
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         lock = ProcessLock(path)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, insert, or_, select, update
+from sqlalchemy import bindparam, delete, func, or_, select, update
 from sqlalchemy.engine import Row
 
 from gateway_hub.domain.devices import Device, DeviceState, Protocol, SendLimit
@@ -53,6 +53,7 @@ _EXPIRE_CREDENTIALS = (
     update(device_credentials)
     .where(
         device_credentials.c.device_id == bindparam("of_device"),
+        device_credentials.c.id != bindparam("newest"),
         or_(
             device_credentials.c.expires_at.is_(None),
             device_credentials.c.expires_at > bindparam("until"),
@@ -143,9 +144,10 @@ async def find_credentials(
 
 
 async def add_credential(tx: Transaction, credential: StoredCredential) -> None:
-    """Store *credential* beside those the device has."""
-    await tx.execute(
-        insert(device_credentials),
+    """Store *credential* beside those the device has; once, however often it is told."""
+    await insert_if_absent(
+        tx,
+        device_credentials,
         {
             "id": credential.id,
             "device_id": credential.device_id,
@@ -158,10 +160,11 @@ async def add_credential(tx: Transaction, credential: StoredCredential) -> None:
 
 
 async def expire_credentials(
-    tx: Transaction, device_id: str, *, now: datetime, until: datetime
+    tx: Transaction, device_id: str, *, newest: str, now: datetime, until: datetime
 ) -> None:
-    """Let all credentials of the device end at *until*; remove those that ended before *now*."""
-    await tx.execute(_EXPIRE_CREDENTIALS, {"of_device": device_id, "until": until})
+    """Let all the device has but *newest* end at *until*; remove what ended before *now*."""
+    parameters = {"of_device": device_id, "newest": newest, "until": until}
+    await tx.execute(_EXPIRE_CREDENTIALS, parameters)
     await tx.execute(_DELETE_DEAD_CREDENTIALS, {"of_device": device_id, "now": now})
 
 

@@ -5,11 +5,15 @@ from typing import Any
 from sqlalchemy import event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
 READERS = 4
 POSTGRES_WRITERS = 4
+
+# Parameters are texts, numbers and hashes: an error that shows them would put them into the log.
+_OPTIONS: dict[str, Any] = {"max_overflow": 0, "hide_parameters": True}
 
 _SQLITE_PRAGMAS = (
     "PRAGMA journal_mode=WAL",
@@ -32,10 +36,16 @@ _POSTGRES_SETTINGS = {
 def normalise_url(url: str) -> URL:
     """Return *url* with the driver the hub uses for its database named outright.
 
-    Raises ValueError for any other database.
+    Raises ValueError for any other database, and for what is no URL; it never shows the URL, which
+    may hold a password.
     """
-    parsed = make_url(url)
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ValueError("the database URL cannot be read") from None
     if parsed.drivername in {"sqlite", "sqlite+aiosqlite"}:
+        if parsed.database in {None, "", ":memory:"}:
+            raise ValueError("the SQLite database must be a file")
         return parsed.set(drivername="sqlite+aiosqlite")
     if parsed.drivername in {"postgresql", "postgres", "postgresql+asyncpg"}:
         return parsed.set(drivername="postgresql+asyncpg")
@@ -50,7 +60,7 @@ def is_sqlite(url: URL) -> bool:
 def create_writer_engine(url: URL) -> AsyncEngine:
     """Return the engine whose transactions may write; on SQLite it holds one connection."""
     if is_sqlite(url):
-        engine = create_async_engine(url, pool_size=1, max_overflow=0, pool_timeout=30)
+        engine = _create_sqlite_engine(url, pool_size=1)
         _configure_sqlite(engine, begin="BEGIN IMMEDIATE", read_only=False)
         return engine
     return _create_postgres_engine(url, pool_size=POSTGRES_WRITERS)
@@ -59,20 +69,24 @@ def create_writer_engine(url: URL) -> AsyncEngine:
 def create_reader_engine(url: URL) -> AsyncEngine:
     """Return the engine for queries outside of write transactions."""
     if is_sqlite(url):
-        engine = create_async_engine(url, pool_size=READERS, max_overflow=0, pool_timeout=30)
+        engine = _create_sqlite_engine(url, pool_size=READERS)
         _configure_sqlite(engine, begin="BEGIN", read_only=True)
         return engine
     return _create_postgres_engine(url, pool_size=READERS)
+
+
+def _create_sqlite_engine(url: URL, pool_size: int) -> AsyncEngine:
+    return create_async_engine(url, pool_size=pool_size, pool_timeout=30, **_OPTIONS)
 
 
 def _create_postgres_engine(url: URL, pool_size: int) -> AsyncEngine:
     return create_async_engine(
         url,
         pool_size=pool_size,
-        max_overflow=0,
         pool_timeout=5,
         pool_recycle=1800,
         connect_args={"server_settings": _POSTGRES_SETTINGS, "timeout": 5},
+        **_OPTIONS,
     )
 
 

@@ -1,11 +1,15 @@
 """Which database errors are the weather, not the request: worth another try, and never a 4xx."""
 
+import sqlite3
+
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 # PostgreSQL: serialization failure, deadlock, lock not available, shutdown, crash, starting up,
-# too many connections.
-_RETRYABLE_STATES = frozenset({"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300"})
+# too many connections, disk full, out of memory, read-only (the primary has just moved).
+_RETRYABLE_STATES = frozenset(
+    {"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300", "53100", "53200", "25006"}
+)
 
 
 def is_connection_lost(error: BaseException) -> bool:
@@ -17,8 +21,11 @@ def is_connection_lost(error: BaseException) -> bool:
 
 def is_transient(error: BaseException) -> bool:
     """Say whether the same work may well succeed a little later."""
-    if is_connection_lost(error) or isinstance(error, OperationalError | InterfaceError):
+    if is_connection_lost(error) or isinstance(error, InterfaceError):
         return True
+    if isinstance(error, OperationalError):
+        # SQLite calls a wrong statement operational too; only its code tells it from a full disk.
+        return getattr(error.orig, "sqlite_errorcode", None) != sqlite3.SQLITE_ERROR
     state = getattr(getattr(error, "orig", None), "sqlstate", None)
     return state in _RETRYABLE_STATES
 

@@ -11,6 +11,7 @@ from sqlalchemy.engine import Row
 from gateway_hub.domain.messages import Attempt, Message, ReportRecord
 from gateway_hub.domain.numbers import handover_number
 from gateway_hub.domain.phone_posts import Offer
+from gateway_hub.storage.inserts import insert_all_if_absent
 from gateway_hub.storage.messages import MESSAGE_COLUMNS, to_attempt, to_message
 from gateway_hub.storage.tables import attempts, messages, reports
 from gateway_hub.storage.transactions import Transaction
@@ -246,7 +247,7 @@ async def save_attempts(tx: Transaction, changed: Iterable[Attempt]) -> None:
 async def add_reports(
     tx: Transaction, device_id: str, new: Iterable[tuple[str, str, ReportRecord]]
 ) -> None:
-    """Store each ``(id, message id, report)`` of the device."""
+    """Store each ``(id, message id, report)`` of the device; one that is stored stays as it is."""
     rows = [
         {
             "id": report_id,
@@ -260,8 +261,7 @@ async def add_reports(
         }
         for report_id, message_id, record in new
     ]
-    if rows:
-        await tx.execute(insert(reports), rows)
+    await insert_all_if_absent(tx, reports, rows)
 
 
 async def lock_due_scheduled(tx: Transaction, *, now: datetime, limit: int) -> list[Message]:

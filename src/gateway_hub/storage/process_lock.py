@@ -13,7 +13,8 @@ class ProcessLock:
     """An exclusive lock on ``<database file>.lock``; the system frees it when the process ends."""
 
     def __init__(self, database_file: Path) -> None:
-        self._path = database_file.with_name(database_file.name + ".lock")
+        file = database_file.resolve()  # two names of one file are one database
+        self._path = file.with_name(file.name + ".lock")
         self._descriptor: int | None = None
 
     def acquire(self) -> None:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import Row
 
 from gateway_hub.domain.access import ApiKey, Project, Scope
@@ -78,9 +78,10 @@ async def update_project(tx: Transaction, project: Project) -> None:
 
 
 async def add_api_key(tx: Transaction, key: ApiKey, key_hash: bytes) -> None:
-    """Store *key* with the SHA-256 of its secret."""
-    await tx.execute(
-        insert(api_keys),
+    """Store *key* with the SHA-256 of its secret; one that is stored already is left as it is."""
+    await insert_if_absent(
+        tx,
+        api_keys,
         {
             "id": key.id,
             "project_id": key.project_id,

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import CursorResult, Executable
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
 from gateway_hub.domain.errors import UnavailableError
 from gateway_hub.storage.faults import is_connection_lost, is_transient
@@ -49,9 +49,10 @@ class Transaction:
         self._after_commit.append(callback)
 
     def run_after_commit(self) -> None:
-        """Run what `after_commit` collected."""
+        """Run what `after_commit` collected, from the loop: one that fails harms nobody else."""
+        loop = asyncio.get_running_loop()
         for callback in self._after_commit:
-            callback()
+            loop.call_soon(callback)
 
 
 UseCase = Callable[[Transaction], Awaitable[T]]
@@ -83,6 +84,22 @@ class _Job:
             self.transaction.run_after_commit()
         if not self.answer.done():
             self.answer.set_result(self.result)
+
+
+class _TransactionEndedError(Exception):
+    """The database has ended the transaction by itself, and with it the work of all who shared it.
+
+    SQLite does so when the disk is full; a commit would then find nothing and yet succeed.
+    """
+
+
+async def _end(savepoint: AsyncTransaction, *, keep: bool) -> None:
+    try:
+        await (savepoint.commit() if keep else savepoint.rollback())
+    except Exception as error:
+        if is_connection_lost(error):
+            raise
+        raise _TransactionEndedError from error
 
 
 class CommitGroup:
@@ -148,6 +165,15 @@ class CommitGroup:
         return jobs
 
     async def _commit_together(self, jobs: list[_Job]) -> None:
+        try:
+            await self._try(jobs)
+        except _TransactionEndedError:
+            for job in jobs:
+                await self._try([job])
+        await self._settle_or_retry(jobs)
+
+    async def _try(self, jobs: list[_Job]) -> None:
+        """Run *jobs* in one transaction and note the error of each that is not committed."""
         for job in jobs:
             job.error = None
         try:
@@ -156,21 +182,25 @@ class CommitGroup:
                     await jobs[0].run(connection)
                 else:
                     await self._run_each(connection, jobs)
+        except _TransactionEndedError:
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it was, each caller must hear of it
             for job in jobs:
                 job.error = job.error or error
-        await self._settle_or_retry(jobs)
 
     async def _run_each(self, connection: AsyncConnection, jobs: list[_Job]) -> None:
         """Run *jobs* one after another, each in a savepoint."""
         for job in jobs:
+            savepoint = await connection.begin_nested()
             try:
-                async with connection.begin_nested():
-                    await job.run(connection)
+                await job.run(connection)
             except Exception as error:
                 if is_connection_lost(error):
                     raise
                 job.error = error
+                await _end(savepoint, keep=False)
+            else:
+                await _end(savepoint, keep=True)
 
     async def _settle_or_retry(self, jobs: list[_Job]) -> None:
         again: list[_Job] = []

@@ -1,0 +1,122 @@
+"""Routes of API keys: make, look up, revoke."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from gateway_hub.api import examples
+from gateway_hub.api.authentication import KeysWriter
+from gateway_hub.api.context import HubDependency
+from gateway_hub.api.fields import GivenFields, GivenId, Name, PathId
+from gateway_hub.api.openapi import CREATED
+from gateway_hub.api.pages import PageQuery, Pager, PageResponse
+from gateway_hub.api.routes import ApiRoute
+from gateway_hub.api.times import GivenMoment, Moment
+from gateway_hub.domain.access import ApiKey, Scope
+
+router = APIRouter(prefix="/api-keys", tags=["Projects and keys"], route_class=ApiRoute)
+
+
+class CreateApiKeyRequest(GivenFields):
+    """A key to be made."""
+
+    model_config = ConfigDict(json_schema_extra=examples.shown(examples.CREATE_API_KEY))
+
+    name: Name
+    scopes: list[Scope] = Field(
+        min_length=1, max_length=20, description="Only those that your own key has."
+    )
+    project_id: GivenId | None = Field(
+        None, description="Id or name of its project; yours if not given."
+    )
+    expires_at: GivenMoment | None = None
+
+
+class ApiKeyResponse(BaseModel):
+    """A key, without what opens."""
+
+    model_config = ConfigDict(json_schema_extra=examples.shown(examples.API_KEY))
+
+    id: str
+    project_id: str
+    name: str
+    hint: str = Field(description="How the key begins.")
+    scopes: list[Scope]
+    created_at: Moment
+    expires_at: Moment | None
+    revoked_at: Moment | None
+
+
+class CreatedApiKeyResponse(ApiKeyResponse):
+    """A key just made."""
+
+    model_config = ConfigDict(json_schema_extra=examples.shown(examples.CREATED_API_KEY))
+
+    key: str = Field(description="The key itself: shown this once.")
+
+
+class ApiKeyPageResponse(PageResponse[ApiKeyResponse]):
+    """One page of keys."""
+
+    model_config = ConfigDict(json_schema_extra=examples.shown(examples.page_of(examples.API_KEY)))
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Create an API key",
+    operation_id="api_key_create",
+    responses=CREATED,
+)
+async def create_api_key(
+    hub: HubDependency, caller: KeysWriter, request: CreateApiKeyRequest, response: Response
+) -> CreatedApiKeyResponse:
+    """Make a key with some of your own scopes. It is shown in this answer and never again."""
+    new = await hub.access.create_key(
+        name=request.name,
+        scopes=frozenset(request.scopes),
+        project=request.project_id or caller.project_id,
+        expires_at=request.expires_at,
+        by=caller,
+    )
+    response.headers["Location"] = f"/v1/api-keys/{new.key.id}"
+    return CreatedApiKeyResponse(**dict(_to_response(new.key)), key=new.secret)
+
+
+@router.get("", summary="List API keys", operation_id="api_key_list")
+async def list_api_keys(
+    hub: HubDependency, caller: KeysWriter, query: Annotated[PageQuery, Query()]
+) -> ApiKeyPageResponse:
+    """List the project's keys, newest first; an admin sees those of every project."""
+    pager = Pager(query, "api-keys", caller.project_id)
+    found = await hub.access.list_keys(caller, before=pager.before, limit=pager.fetch_limit)
+    page, cursor = pager.cut(found, lambda key: key.id)
+    return ApiKeyPageResponse(data=[_to_response(key) for key in page], next_cursor=cursor)
+
+
+@router.get("/{key_id}", summary="Get an API key", operation_id="api_key_get")
+async def get_api_key(hub: HubDependency, caller: KeysWriter, key_id: PathId) -> ApiKeyResponse:
+    """Return what is known of a key; the key itself is not."""
+    return _to_response(await hub.access.get_key(caller, key_id))
+
+
+@router.delete(
+    "/{key_id}", status_code=204, summary="Revoke an API key", operation_id="api_key_revoke"
+)
+async def revoke_api_key(hub: HubDependency, caller: KeysWriter, key_id: PathId) -> None:
+    """Make a key useless at once; it stays listed."""
+    await hub.access.revoke_key(caller, key_id)
+
+
+def _to_response(key: ApiKey) -> ApiKeyResponse:
+    return ApiKeyResponse(
+        id=key.id,
+        project_id=key.project_id,
+        name=key.name,
+        hint=key.hint,
+        scopes=sorted(key.scopes),
+        created_at=key.created_at,
+        expires_at=key.expires_at,
+        revoked_at=key.revoked_at,
+    )

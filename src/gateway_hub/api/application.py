@@ -1,0 +1,38 @@
+"""Puts the REST API into an application."""
+
+from collections.abc import Sequence
+
+from fastapi import FastAPI
+
+from gateway_hub.api import api_keys, attachments, devices, messages, projects
+from gateway_hub.api.context import set_context
+from gateway_hub.api.docs_page import install_docs_page
+from gateway_hub.api.middleware import HeadAsGet, LastResort
+from gateway_hub.api.openapi import install_openapi
+from gateway_hub.api.problem_handlers import install_problem_handlers
+from gateway_hub.services.hub import Hub
+
+_ROUTERS = (
+    messages.bulk_router,
+    messages.router,
+    devices.router,
+    attachments.router,
+    projects.router,
+    api_keys.router,
+)
+
+
+def install_api(app: FastAPI, hub: Hub, public_urls: Sequence[str] = ()) -> None:
+    """Let *app* serve *hub* under `/v1`, describe itself, and tell every error as a problem.
+
+    The first of *public_urls* is what people are told to type into their phones; without one it
+    is the URL of the request that asks.
+    """
+    set_context(app, hub, tuple(public_urls))
+    install_problem_handlers(app)
+    for router in _ROUTERS:
+        app.include_router(router, prefix="/v1")
+    install_openapi(app)
+    install_docs_page(app)
+    app.add_middleware(HeadAsGet)
+    app.add_middleware(LastResort)

@@ -1,0 +1,116 @@
+"""What callers say of messages: to be sent, and which to list."""
+
+from typing import Annotated, Self
+
+from pydantic import ConfigDict, Field, StringConstraints, model_validator
+from pydantic.config import JsonDict
+from pydantic_core import PydanticCustomError
+
+from gateway_hub.api import examples
+from gateway_hub.api.fields import GivenFields, GivenId, Tag
+from gateway_hub.api.pages import PageQuery
+from gateway_hub.api.times import GivenMoment
+from gateway_hub.domain.lifecycle import Status
+from gateway_hub.domain.messages import (
+    Direction,
+    IfUncertain,
+    MessageDraft,
+    MessageType,
+    Route,
+)
+
+_ONE_OF_BOTH: JsonDict = {
+    "oneOf": [
+        {"required": [wanted], "properties": {wanted: {"type": "string"}, other: {"type": "null"}}}
+        for wanted, other in (("device_id", "tag"), ("tag", "device_id"))
+    ]
+}
+
+
+class RouteRequest(GivenFields):
+    """Which devices may send: one, or those with a tag; exactly one of the two."""
+
+    model_config = ConfigDict(json_schema_extra=_ONE_OF_BOTH)
+
+    device_id: GivenId | None = None
+    tag: Tag | None = None
+
+    @model_validator(mode="after")
+    def _check_one_given(self) -> Self:
+        if (self.device_id is None) == (self.tag is None):
+            raise PydanticCustomError(
+                "one_of", "A route names either a device_id or a tag, not both, not neither"
+            )
+        return self
+
+
+class SendMessageRequest(GivenFields):
+    """A message to be sent."""
+
+    model_config = ConfigDict(json_schema_extra=examples.shown(examples.SEND_MESSAGE))
+
+    to: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
+        description="The recipient's phone number or short code; E.164 is safest."
+    )
+    text: Annotated[str, StringConstraints(min_length=1, max_length=16_000)]
+    route: RouteRequest | None = Field(
+        None, description="Which devices may send it; any of the project's if not given."
+    )
+    priority: Annotated[int, Field(strict=True, ge=-1000, le=1000)] = Field(
+        0, description="Higher goes first."
+    )
+    send_at: GivenMoment | None = Field(None, description="Not before this time.")
+    expires_at: GivenMoment | None = Field(
+        None, description="Not after this time: `expired` if no device took it by then."
+    )
+    max_attempts: Annotated[int, Field(strict=True, ge=1, le=10)] = Field(
+        1, description="How often to try anew after a final failure."
+    )
+    if_uncertain: IfUncertain = Field(
+        IfUncertain.WAIT,
+        description="What to do when it may or may not have been sent: `wait` never sends twice.",
+    )
+    reference: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
+        None, description="Your own id for it; need not be unique."
+    )
+    metadata: dict[
+        Annotated[str, StringConstraints(min_length=1, max_length=64)],
+        Annotated[str, StringConstraints(max_length=500)],
+    ] = Field(default_factory=dict, max_length=50, description="Kept and returned as given.")
+
+    def to_draft(self) -> MessageDraft:
+        """Return what is asked for, in the domain's words."""
+        route = self.route or RouteRequest.model_construct()
+        return MessageDraft(
+            to=self.to,
+            text=self.text,
+            route=Route(device_id=route.device_id, tag=route.tag),
+            priority=self.priority,
+            send_at=self.send_at,
+            expires_at=self.expires_at,
+            max_attempts=self.max_attempts,
+            if_uncertain=self.if_uncertain,
+            reference=self.reference,
+            metadata=self.metadata,
+        )
+
+
+class MessageListQuery(PageQuery):
+    """Which messages to list; a filter that is not given lets all through."""
+
+    direction: Direction | None = None
+    status: Status | None = None
+    type: MessageType | None = None
+    device_id: GivenId | None = None
+    contact: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
+        None, description="The other party's number in any spelling, or its name as it came."
+    )
+    tag: Tag | None = Field(
+        None, description="Routed to this tag, or through a device that has it now."
+    )
+    reference: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
+    created_after: GivenMoment | None = None
+    created_before: GivenMoment | None = None
+    q: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
+        None, description="Part of the text, in upper or lower case."
+    )

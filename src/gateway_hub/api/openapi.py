@@ -1,0 +1,144 @@
+"""The description of the API: what FastAPI derives from the routes, and the problems of each."""
+
+import json
+import re
+from typing import Any
+
+from fastapi import FastAPI
+
+from gateway_hub.api.problems import MEDIA_TYPE, ProblemError, to_problem
+from gateway_hub.domain.errors import (
+    ConflictError,
+    NotFoundError,
+    PermissionDeniedError,
+    UnauthenticatedError,
+    UnavailableError,
+)
+
+Responses = dict[int | str, dict[str, Any]]
+
+CREATED: Responses = {
+    201: {
+        "description": "Made, and on disk.",
+        "headers": {
+            "Location": {"description": "Path of what was made.", "schema": {"type": "string"}}
+        },
+    }
+}
+CONFLICTS: Responses = {409: {"description": "Not in this state."}}
+BYTES: Responses = {
+    200: {
+        "description": "The bytes, as they came.",
+        "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
+    }
+}
+
+_DESCRIPTION = """\
+Send and receive SMS through Android phones.
+
+Every error is an `application/problem+json` (RFC 9457) with a stable `code` and, for refused \
+fields, `errors`. Every answer has an `X-Request-Id`. Lists come newest first, in pages: pass \
+`next_cursor` as `cursor` until it is null. Times are RFC 3339, in answers UTC with milliseconds. \
+Answers may get further fields; unknown fields in requests are refused.
+"""
+
+_TAGS = [
+    {"name": "Messages", "description": "SMS, MMS and call notices, in both directions."},
+    {"name": "Devices", "description": "Phones that run a gateway app."},
+    {"name": "Projects and keys", "description": "Tenants, and who may do what."},
+]
+
+_PROBLEMS: dict[str, tuple[str, Exception | None]] = {
+    "400": ("Not JSON", ProblemError(400, "malformed_json", "The body is not valid JSON.")),
+    "401": ("No valid API key", UnauthenticatedError("The API key is missing or unknown.")),
+    "403": ("Scope missing", PermissionDeniedError("The API key lacks the scope admin.")),
+    "404": ("No such thing in this project", NotFoundError("There is no such message.")),
+    "409": (
+        "Not in this state",
+        ConflictError("A project with this name exists.", code="name_taken"),
+    ),
+    "413": ("Body too large", ProblemError(413, "content_too_large", "The body is too large.")),
+    "415": (
+        "Not application/json",
+        ProblemError(415, "unsupported_media_type", "The body must be JSON."),
+    ),
+    "422": ("Fields that cannot be accepted", None),
+    "500": ("Our fault", Exception()),
+    "503": ("Try again later", UnavailableError("The database cannot be reached now.")),
+}
+_REFERENCE = re.compile(r'"#/components/schemas/([^"]+)"')
+_ALWAYS = ("401", "403", "404", "422", "500", "503")
+_WITH_BODY = ("400", "413", "415")
+_HEADERS = {
+    "401": {"WWW-Authenticate": "`Bearer`."},
+    "503": {"Retry-After": "Seconds after which to try again."},
+}
+
+
+def install_openapi(app: FastAPI) -> None:
+    """Let *app* describe itself with every problem its operations answer with."""
+    app.description = _DESCRIPTION
+    app.openapi_tags = _TAGS
+    derive = app.openapi
+
+    def describe() -> dict[str, Any]:
+        document = derive()
+        if "responses" not in document["components"]:
+            add_problems(document)
+            drop_unused_schemas(document)
+        return document
+
+    app.openapi = describe  # type: ignore[method-assign] # FastAPI's own way to extend it
+
+
+def add_problems(document: dict[str, Any]) -> None:
+    """Add to *document* the problems each operation may answer with."""
+    components = document["components"]
+    components["responses"] = {_name(status): _describe(status) for status in _PROBLEMS}
+    for path in document["paths"].values():
+        for operation in path.values():
+            _add_to_operation(operation)
+
+
+def drop_unused_schemas(document: dict[str, Any]) -> None:
+    """Take out of *document* what it does not refer to: FastAPI's own errors, and our insides."""
+    schemas: dict[str, Any] = document["components"]["schemas"]
+    used: set[str] = set()
+    waiting = _find_schemas([document["paths"], document["components"]["responses"]])
+    while waiting:
+        used |= waiting
+        waiting = _find_schemas([schemas[name] for name in waiting]) - used
+    document["components"]["schemas"] = {name: schemas[name] for name in schemas if name in used}
+
+
+def _find_schemas(content: Any) -> set[str]:
+    return set(_REFERENCE.findall(json.dumps(content)))
+
+
+def _add_to_operation(operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    statuses = [*_ALWAYS, *(_WITH_BODY if "requestBody" in operation else ())]
+    if "409" in responses:
+        statuses.append("409")
+    for status in statuses:
+        responses[status] = {"$ref": f"#/components/responses/{_name(status)}"}
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _name(status: str) -> str:
+    return f"Problem{status}"
+
+
+def _describe(status: str) -> dict[str, Any]:
+    description, error = _PROBLEMS[status]
+    schema = {"$ref": "#/components/schemas/Problem"}
+    content: dict[str, Any] = {"schema": schema}
+    if error is not None:
+        content["example"] = to_problem(error, "019c1350-8a3f-7000-8000-000000000001").model_dump()
+    described: dict[str, Any] = {"description": description, "content": {MEDIA_TYPE: content}}
+    if status in _HEADERS:
+        described["headers"] = {
+            name: {"description": text, "schema": {"type": "string"}}
+            for name, text in _HEADERS[status].items()
+        }
+    return described

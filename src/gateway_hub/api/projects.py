@@ -1,0 +1,107 @@
+"""Routes of projects, for admins."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Query, Response
+from pydantic import BaseModel, ConfigDict, StringConstraints
+
+from gateway_hub.api import examples
+from gateway_hub.api.authentication import Admin
+from gateway_hub.api.context import HubDependency
+from gateway_hub.api.fields import GivenFields, PathId, Region
+from gateway_hub.api.openapi import CONFLICTS, CREATED
+from gateway_hub.api.pages import PageQuery, Pager, PageResponse
+from gateway_hub.api.routes import ApiRoute
+from gateway_hub.api.times import Moment
+from gateway_hub.domain.access import Project
+
+router = APIRouter(prefix="/projects", tags=["Projects and keys"], route_class=ApiRoute)
+
+
+class CreateProjectRequest(GivenFields):
+    """A project to be made."""
+
+    model_config = ConfigDict(json_schema_extra=examples.shown(examples.CREATE_PROJECT))
+
+    name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
+    region: Region | None = None
+
+
+class UpdateProjectRequest(GivenFields):
+    """What to change; a field left out stays, null takes its value away."""
+
+    model_config = ConfigDict(json_schema_extra=examples.shown(examples.UPDATE_PROJECT))
+
+    region: Region | None = None
+
+
+class ProjectResponse(BaseModel):
+    """A project: it owns devices, messages and keys."""
+
+    model_config = ConfigDict(json_schema_extra=examples.shown(examples.PROJECT))
+
+    id: str
+    name: str
+    region: str | None
+    created_at: Moment
+    updated_at: Moment
+
+
+class ProjectPageResponse(PageResponse[ProjectResponse]):
+    """One page of projects."""
+
+    model_config = ConfigDict(json_schema_extra=examples.shown(examples.page_of(examples.PROJECT)))
+
+
+@router.post(
+    "",
+    status_code=201,
+    summary="Create a project",
+    operation_id="project_create",
+    responses={**CREATED, **CONFLICTS},
+)
+async def create_project(
+    hub: HubDependency, _caller: Admin, request: CreateProjectRequest, response: Response
+) -> ProjectResponse:
+    """Make a project: nothing in it is seen from any other."""
+    project = await hub.access.create_project(request.name, request.region)
+    response.headers["Location"] = f"/v1/projects/{project.id}"
+    return _to_response(project)
+
+
+@router.get("", summary="List projects", operation_id="project_list")
+async def list_projects(
+    hub: HubDependency, _caller: Admin, query: Annotated[PageQuery, Query()]
+) -> ProjectPageResponse:
+    """List all projects of the hub, newest first."""
+    pager = Pager(query, "projects")
+    found = await hub.access.list_projects(before=pager.before, limit=pager.fetch_limit)
+    page, cursor = pager.cut(found, lambda project: project.id)
+    return ProjectPageResponse(data=[_to_response(project) for project in page], next_cursor=cursor)
+
+
+@router.get("/{project_id}", summary="Get a project", operation_id="project_get")
+async def get_project(hub: HubDependency, _caller: Admin, project_id: PathId) -> ProjectResponse:
+    """Return a project by its id or its name."""
+    return _to_response(await hub.access.get_project(project_id))
+
+
+@router.patch("/{project_id}", summary="Change a project", operation_id="project_update")
+async def update_project(
+    hub: HubDependency, _caller: Admin, project_id: PathId, request: UpdateProjectRequest
+) -> ProjectResponse:
+    """Set the default region of the project's numbers."""
+    project = await hub.access.get_project(project_id)
+    if "region" in request.model_fields_set:
+        project = await hub.access.change_project(project.id, region=request.region)
+    return _to_response(project)
+
+
+def _to_response(project: Project) -> ProjectResponse:
+    return ProjectResponse(
+        id=project.id,
+        name=project.name,
+        region=project.region,
+        created_at=project.created_at,
+        updated_at=project.updated_at,
+    )

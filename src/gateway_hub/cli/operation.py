@@ -1,0 +1,111 @@
+"""Commands of whoever runs the hub: serve, init, config, doctor."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from gateway_hub.cli.options import AsJson, DatabaseUrl, DataDir
+from gateway_hub.cli.output import show_fields, show_json
+from gateway_hub.cli.session import load_settings
+
+
+def serve(
+    *,
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    long_poll_seconds: Annotated[
+        float | None, typer.Option(help="How long an EnvayaSMS poll is held.")
+    ] = None,
+    log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
+    log_format: Annotated[str | None, typer.Option(help="auto, console or json.")] = None,
+    migrate_at_start: Annotated[
+        bool | None, typer.Option(help="Bring the schema to head first.")
+    ] = None,
+) -> None:
+    """Run the hub. Every setting is also an environment variable; see `gateway-hub config`."""
+    from gateway_hub.cli import server  # noqa: PLC0415 - slow to import
+
+    settings = load_settings(
+        host=host,
+        port=port,
+        data_dir=data_dir,
+        database_url=database_url,
+        long_poll_seconds=long_poll_seconds,
+        log_level=log_level and log_level.upper(),
+        log_format=log_format and log_format.lower(),
+        migrate_at_start=migrate_at_start,
+    )
+    server.serve(settings)
+
+
+def init(
+    *, data_dir: DataDir = None, database_url: DatabaseUrl = None, as_json: AsJson = False
+) -> None:
+    """Prepare a new hub and print its first key.
+
+    Makes the data folder, the key for secrets at rest and the schema. Nothing that is there is
+    touched.
+    """
+    from gateway_hub.cli import preparation  # noqa: PLC0415 - slow to import
+
+    settings = load_settings(data_dir=data_dir, database_url=database_url, migrate_at_start=True)
+    prepared = asyncio.run(preparation.prepare(settings))
+    if as_json:
+        show_json(prepared.as_dict())
+    else:
+        typer.echo(prepared.as_text())
+
+
+def config(
+    *,
+    new_secret_key: Annotated[
+        bool, typer.Option("--new-secret-key", help="Only print a new key for secrets at rest.")
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Print the settings in force, secrets hidden."""
+    from gateway_hub.cli import configuration  # noqa: PLC0415 - slow to import
+
+    if new_secret_key:
+        typer.echo(configuration.make_secret_key())
+        return
+    rows = configuration.setting_rows(load_settings(data_dir=data_dir))
+    if as_json:
+        show_json(rows)
+    else:
+        show_fields(
+            {name: "(not set)" if value in (None, []) else value for name, value in rows.items()}
+        )
+
+
+def doctor(
+    *,
+    ready: Annotated[
+        bool, typer.Option("--ready", help="Only ask the hub on this machine if it is ready.")
+    ] = False,
+    data_dir: DataDir = None,
+    as_json: AsJson = False,
+) -> None:
+    """Look for what is wrong on this machine.
+
+    Exits with 1 if something would keep the hub from working well; a warning does not count.
+    """
+    if ready:
+        from gateway_hub.cli.probe import is_ready  # noqa: PLC0415 - needed here only
+
+        raise typer.Exit(0 if is_ready() else 1)
+    from gateway_hub.cli import examination  # noqa: PLC0415 - slow to import
+
+    findings = asyncio.run(examination.examine(data_dir))
+    if as_json:
+        show_json(
+            {"ok": examination.is_well(findings), "checks": [item.as_dict() for item in findings]}
+        )
+    else:
+        for finding in findings:
+            typer.echo(finding.as_line())
+    raise typer.Exit(0 if examination.is_well(findings) else 1)
