@@ -3,9 +3,8 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from gateway_hub.api import examples
 from gateway_hub.api.authentication import KeysWriter
 from gateway_hub.api.context import HubDependency
 from gateway_hub.api.fields import GivenFields, GivenId, Name, PathId
@@ -21,8 +20,6 @@ router = APIRouter(prefix="/api-keys", tags=["Projects and keys"], route_class=A
 class CreateApiKeyRequest(GivenFields):
     """A key to be made."""
 
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.CREATE_API_KEY))
-
     name: Name
     scopes: list[Scope] = Field(
         min_length=1, max_length=20, description="Only those that your own key has."
@@ -35,8 +32,6 @@ class CreateApiKeyRequest(GivenFields):
 
 class ApiKeyResponse(BaseModel):
     """A key, without what opens."""
-
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.API_KEY))
 
     id: str
     project_id: str
@@ -51,15 +46,11 @@ class ApiKeyResponse(BaseModel):
 class CreatedApiKeyResponse(ApiKeyResponse):
     """A key just made."""
 
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.CREATED_API_KEY))
-
     key: str = Field(description="The key itself: shown this once.")
 
 
 class ApiKeyPageResponse(PageResponse[ApiKeyResponse]):
     """One page of keys."""
-
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.page_of(examples.API_KEY)))
 
 
 @router.post(

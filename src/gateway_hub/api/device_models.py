@@ -2,9 +2,8 @@
 
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
-from gateway_hub.api import examples
 from gateway_hub.api.fields import LEFT_OUT, GivenFields, Name, Region, Tag
 from gateway_hub.api.pages import PageResponse
 from gateway_hub.api.times import Moment
@@ -48,8 +47,6 @@ class CredentialsRequest(GivenFields):
 class CreateDeviceRequest(GivenFields):
     """A phone to be registered."""
 
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.CREATE_DEVICE))
-
     name: Name
     protocol: Protocol
     phone_number: PhoneNumber | None = Field(
@@ -83,8 +80,6 @@ class CreateDeviceRequest(GivenFields):
 class UpdateDeviceRequest(GivenFields):
     """What to change; a field left out stays, null takes its value away."""
 
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.UPDATE_DEVICE))
-
     name: Name = LEFT_OUT
     phone_number: PhoneNumber | None = None
     tags: Tags = LEFT_OUT
@@ -106,8 +101,6 @@ class UpdateDeviceRequest(GivenFields):
 class RenewCredentialsRequest(GivenFields):
     """How to replace the credentials."""
 
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.RENEW_CREDENTIALS))
-
     grace_seconds: Annotated[int, Field(strict=True, ge=0, le=604_800)] = Field(
         0, description="How long the old ones work beside the new."
     )
@@ -123,8 +116,6 @@ class SendLimitResponse(BaseModel):
 
 class DeviceResponse(BaseModel):
     """A phone, and what is known of it now; null: never told."""
-
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.DEVICE))
 
     id: str
     name: str
@@ -154,13 +145,9 @@ class DeviceResponse(BaseModel):
 class DevicePageResponse(PageResponse[DeviceResponse]):
     """One page of devices."""
 
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.page_of(examples.DEVICE)))
-
 
 class QuarantinedItemResponse(BaseModel):
     """A bad item of the phone's posts, kept as it came."""
-
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.QUARANTINED))
 
     id: str
     kind: str
@@ -173,10 +160,6 @@ class QuarantinedItemResponse(BaseModel):
 
 class QuarantinePageResponse(PageResponse[QuarantinedItemResponse]):
     """One page of bad items."""
-
-    model_config = ConfigDict(
-        json_schema_extra=examples.shown(examples.page_of(examples.QUARANTINED))
-    )
 
 
 def to_device_response(view: DeviceView) -> DeviceResponse:

@@ -3,10 +3,9 @@
 import asyncio
 
 import segno
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from segno import DataOverflowError
 
-from gateway_hub.api import examples
 from gateway_hub.api.device_models import DeviceResponse
 from gateway_hub.domain.devices import Device, Protocol
 from gateway_hub.services.devices import IssuedCredentials
@@ -42,8 +41,6 @@ class SetupResponse(BaseModel):
 class IssuedCredentialsResponse(BaseModel):
     """New credentials, and how to bring them to the phone."""
 
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.ISSUED_CREDENTIALS))
-
     credentials: CredentialsResponse
     warnings: list[str]
     setup: SetupResponse
@@ -54,8 +51,6 @@ class IssuedCredentialsResponse(BaseModel):
 
 class CreatedDeviceResponse(IssuedCredentialsResponse, DeviceResponse):
     """A device just registered."""
-
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.CREATED_DEVICE))
 
 
 async def to_issued_response(

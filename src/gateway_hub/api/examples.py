@@ -12,7 +12,7 @@ _QUARANTINE_ID = "019c1352-2ae8-7d8e-95f4-2dbeaf908b73"
 _AT = "2026-01-31T09:30:00.000Z"
 _LATER = "2026-01-31T09:30:07.250Z"
 
-PROBLEM: dict[str, Any] = {
+_PROBLEM: dict[str, Any] = {
     "type": "urn:gateway-hub:problem:invalid_input",
     "title": "Invalid input",
     "status": 422,
@@ -22,7 +22,7 @@ PROBLEM: dict[str, Any] = {
     "errors": [{"pointer": "/to", "code": "required", "detail": "Field required"}],
 }
 
-SEND_MESSAGE: dict[str, Any] = {
+_SEND_MESSAGE: dict[str, Any] = {
     "to": "+255712345678",
     "text": "Your appointment is on Monday at 10:00.",
     "route": {"tag": "clinic-a"},
@@ -41,7 +41,7 @@ _MESSAGE_START: dict[str, Any] = {
     "updated_at": _LATER,
 }
 
-OUTBOUND_MESSAGE: dict[str, Any] = {
+_OUTBOUND_MESSAGE: dict[str, Any] = {
     "id": _MESSAGE_ID,
     "direction": "outbound",
     "type": "sms",
@@ -80,8 +80,8 @@ OUTBOUND_MESSAGE: dict[str, Any] = {
     "reached": {"queued": _AT, "dispatched": "2026-01-31T09:30:02.100Z", "sent": _LATER},
 }
 
-OUTBOUND_MESSAGE_DETAILS: dict[str, Any] = {
-    **OUTBOUND_MESSAGE,
+_OUTBOUND_MESSAGE_DETAILS: dict[str, Any] = {
+    **_OUTBOUND_MESSAGE,
     "reports": [
         {
             "wire_id": _MESSAGE_ID,
@@ -93,7 +93,7 @@ OUTBOUND_MESSAGE_DETAILS: dict[str, Any] = {
     ],
 }
 
-INBOUND_MESSAGE: dict[str, Any] = {
+_INBOUND_MESSAGE: dict[str, Any] = {
     "id": _INBOUND_ID,
     "direction": "inbound",
     "type": "mms",
@@ -127,12 +127,12 @@ INBOUND_MESSAGE: dict[str, Any] = {
     "repeats": 0,
 }
 
-SEND_BATCH: dict[str, Any] = {
-    "messages": [SEND_MESSAGE, {"to": "not a number", "text": "This one is refused."}]
+_SEND_BATCH: dict[str, Any] = {
+    "messages": [_SEND_MESSAGE, {"to": "not a number", "text": "This one is refused."}]
 }
 
 _REFUSED = {
-    **PROBLEM,
+    **_PROBLEM,
     "detail": "The recipient must be a phone number or a short code.",
     "errors": [
         {
@@ -143,14 +143,14 @@ _REFUSED = {
     ],
 }
 
-BATCH: dict[str, Any] = {
+_BATCH: dict[str, Any] = {
     "data": [
-        {"status": 201, "message": OUTBOUND_MESSAGE},
+        {"status": 201, "message": _OUTBOUND_MESSAGE},
         {"status": 422, "problem": _REFUSED},
     ]
 }
 
-CREATE_DEVICE: dict[str, Any] = {
+_CREATE_DEVICE: dict[str, Any] = {
     "name": "Clinic A",
     "protocol": "medic",
     "phone_number": "+255700000001",
@@ -159,9 +159,9 @@ CREATE_DEVICE: dict[str, Any] = {
     "region": "TZ",
 }
 
-UPDATE_DEVICE: dict[str, Any] = {"paused": True, "tags": ["clinic-a", "spare"]}
+_UPDATE_DEVICE: dict[str, Any] = {"paused": True, "tags": ["clinic-a", "spare"]}
 
-DEVICE: dict[str, Any] = {
+_DEVICE: dict[str, Any] = {
     "id": _DEVICE_ID,
     "name": "Clinic A",
     "protocol": "medic",
@@ -187,11 +187,11 @@ DEVICE: dict[str, Any] = {
     "updated_at": _AT,
 }
 
-RENEW_CREDENTIALS: dict[str, Any] = {"grace_seconds": 86400}
+_RENEW_CREDENTIALS: dict[str, Any] = {"grace_seconds": 86400}
 
 _TYPED_URL = "https://phone-e8f7a442:mzxw6ytboi4dqobrgi2tknjvgy@sms.example.org/medic"
 
-ISSUED_CREDENTIALS: dict[str, Any] = {
+_ISSUED_CREDENTIALS: dict[str, Any] = {
     "credentials": {"username": "phone-e8f7a442", "password": "mzxw6ytboi4dqobrgi2tknjvgy"},
     "warnings": [],
     "setup": {
@@ -202,9 +202,9 @@ ISSUED_CREDENTIALS: dict[str, Any] = {
     "pairing_qr": '<svg width="196" height="196">…</svg>',
 }
 
-CREATED_DEVICE: dict[str, Any] = {**DEVICE, **ISSUED_CREDENTIALS}
+_CREATED_DEVICE: dict[str, Any] = {**_DEVICE, **_ISSUED_CREDENTIALS}
 
-QUARANTINED: dict[str, Any] = {
+_QUARANTINED: dict[str, Any] = {
     "id": _QUARANTINE_ID,
     "kind": "unknown_status",
     "detail": "The phone reported a status that is not known.",
@@ -214,11 +214,11 @@ QUARANTINED: dict[str, Any] = {
     "last_seen_at": _LATER,
 }
 
-CREATE_PROJECT: dict[str, Any] = {"name": "ministry-of-health", "region": "TZ"}
+_CREATE_PROJECT: dict[str, Any] = {"name": "ministry-of-health", "region": "TZ"}
 
-UPDATE_PROJECT: dict[str, Any] = {"region": "KE"}
+_UPDATE_PROJECT: dict[str, Any] = {"region": "KE"}
 
-PROJECT: dict[str, Any] = {
+_PROJECT: dict[str, Any] = {
     "id": _PROJECT_ID,
     "name": "ministry-of-health",
     "region": "TZ",
@@ -226,13 +226,13 @@ PROJECT: dict[str, Any] = {
     "updated_at": _AT,
 }
 
-CREATE_API_KEY: dict[str, Any] = {
+_CREATE_API_KEY: dict[str, Any] = {
     "name": "appointment reminders",
     "scopes": ["messages:write", "messages:read"],
     "expires_at": "2027-01-31T00:00:00Z",
 }
 
-API_KEY: dict[str, Any] = {
+_API_KEY: dict[str, Any] = {
     "id": _KEY_ID,
     "project_id": _PROJECT_ID,
     "name": "appointment reminders",
@@ -243,17 +243,41 @@ API_KEY: dict[str, Any] = {
     "revoked_at": None,
 }
 
-CREATED_API_KEY: dict[str, Any] = {
-    **API_KEY,
+_CREATED_API_KEY: dict[str, Any] = {
+    **_API_KEY,
     "key": "ghk_Jb3xEXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAMPLEEXAMP",
 }
 
 
-def page_of(item: dict[str, Any]) -> dict[str, Any]:
-    """Return a last page that holds *item*."""
+def _page_of(item: dict[str, Any]) -> dict[str, Any]:
     return {"data": [item], "next_cursor": None}
 
 
-def shown(example: dict[str, Any]) -> dict[str, Any]:
-    """Return what makes *example* part of a model's schema."""
-    return {"examples": [example]}
+EXAMPLES: dict[str, dict[str, Any]] = {
+    "ApiKeyPageResponse": _page_of(_API_KEY),
+    "ApiKeyResponse": _API_KEY,
+    "CreateApiKeyRequest": _CREATE_API_KEY,
+    "CreateDeviceRequest": _CREATE_DEVICE,
+    "CreateProjectRequest": _CREATE_PROJECT,
+    "CreatedApiKeyResponse": _CREATED_API_KEY,
+    "CreatedDeviceResponse": _CREATED_DEVICE,
+    "DevicePageResponse": _page_of(_DEVICE),
+    "DeviceResponse": _DEVICE,
+    "InboundMessageResponse": _INBOUND_MESSAGE,
+    "IssuedCredentialsResponse": _ISSUED_CREDENTIALS,
+    "MessagePageResponse": _page_of(_OUTBOUND_MESSAGE),
+    "OutboundMessageDetailsResponse": _OUTBOUND_MESSAGE_DETAILS,
+    "OutboundMessageResponse": _OUTBOUND_MESSAGE,
+    "Problem": _PROBLEM,
+    "ProjectPageResponse": _page_of(_PROJECT),
+    "ProjectResponse": _PROJECT,
+    "QuarantinePageResponse": _page_of(_QUARANTINED),
+    "QuarantinedItemResponse": _QUARANTINED,
+    "RenewCredentialsRequest": _RENEW_CREDENTIALS,
+    "SendBatchRequest": _SEND_BATCH,
+    "SendBatchResponse": _BATCH,
+    "SendMessageRequest": _SEND_MESSAGE,
+    "UpdateDeviceRequest": _UPDATE_DEVICE,
+    "UpdateProjectRequest": _UPDATE_PROJECT,
+}
+"""The example of each model, by the model's name."""

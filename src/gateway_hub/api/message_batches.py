@@ -6,7 +6,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError
 
-from gateway_hub.api import examples
 from gateway_hub.api.message_requests import SendMessageRequest
 from gateway_hub.api.message_responses import OutboundMessageResponse, to_outbound_response
 from gateway_hub.api.problems import Problem, refuse_fields, to_problem
@@ -41,7 +40,7 @@ BatchItem = Annotated[
 class SendBatchRequest(BaseModel):
     """Messages to be sent; one that is refused costs none of the others."""
 
-    model_config = ConfigDict(extra="forbid", json_schema_extra=examples.shown(examples.SEND_BATCH))
+    model_config = ConfigDict(extra="forbid")
 
     messages: list[BatchItem] = Field(min_length=1, max_length=MAX_MESSAGES)
 
@@ -62,8 +61,6 @@ class RefusedItemResponse(BaseModel):
 
 class SendBatchResponse(BaseModel):
     """What became of each item, in order."""
-
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.BATCH))
 
     data: list[AcceptedItemResponse | RefusedItemResponse]
 

@@ -6,7 +6,6 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from gateway_hub.api import examples
 from gateway_hub.api.fields import GivenFields, GivenId, Tag
 from gateway_hub.api.pages import PageQuery
 from gateway_hub.api.times import GivenMoment
@@ -46,8 +45,6 @@ class RouteRequest(GivenFields):
 
 class SendMessageRequest(GivenFields):
     """A message to be sent."""
-
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.SEND_MESSAGE))
 
     to: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
         description="The recipient's phone number or short code; E.164 is safest."

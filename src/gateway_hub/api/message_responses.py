@@ -2,9 +2,8 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
-from gateway_hub.api import examples
 from gateway_hub.api.pages import PageResponse
 from gateway_hub.api.times import Moment
 from gateway_hub.domain.lifecycle import Status
@@ -103,16 +102,12 @@ class _MessageResponse(BaseModel):
 class InboundMessageResponse(_MessageResponse):
     """A message that a phone received, or that was typed on it by hand."""
 
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.INBOUND_MESSAGE))
-
     direction: Literal[Direction.INBOUND]
     repeats: int = Field(description="How often the phone forwarded it again.")
 
 
 class OutboundMessageResponse(_MessageResponse):
     """A message that a phone is to send."""
-
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.OUTBOUND_MESSAGE))
 
     direction: Literal[Direction.OUTBOUND]
     max_attempts: int
@@ -123,8 +118,6 @@ class OutboundMessageResponse(_MessageResponse):
 
 class OutboundMessageDetailsResponse(OutboundMessageResponse):
     """An outbound message with every report about it."""
-
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.OUTBOUND_MESSAGE_DETAILS))
 
     reports: list[ReportResponse]
 
@@ -139,10 +132,6 @@ MessageDetailsResponse = Annotated[
 
 class MessagePageResponse(PageResponse[MessageResponse]):
     """One page of messages."""
-
-    model_config = ConfigDict(
-        json_schema_extra=examples.shown(examples.page_of(examples.OUTBOUND_MESSAGE))
-    )
 
 
 def to_outbound_response(details: MessageDetails) -> OutboundMessageResponse:

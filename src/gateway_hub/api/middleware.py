@@ -14,24 +14,17 @@ log = structlog.get_logger(__name__)
 
 
 class HeadAsGet:
-    """Answers HEAD like GET, without the body; FastAPI's routes would refuse it."""
+    """Answers HEAD like GET, and the server drops the body; FastAPI's routes would refuse it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection."""
-        if scope["type"] != "http" or scope["method"] != "HEAD" or not _is_api(scope):
-            await self._app(scope, receive, send)
-            return
-
-        async def send_without_body(message: Message) -> None:
-            if message["type"] == "http.response.body":
-                message = {**message, "body": b""}
-            await send(message)
-
-        # A copy: the server keeps back the body of what it still sees as HEAD.
-        await self._app({**scope, "method": "GET"}, receive, send_without_body)
+        if scope["type"] == "http" and scope["method"] == "HEAD" and _is_api(scope):
+            # A copy: the server keeps back the body of what it still sees as HEAD.
+            scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, send)
 
 
 class LastResort:

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from gateway_hub.api.examples import EXAMPLES
 from gateway_hub.api.problems import MEDIA_TYPE, ProblemError, to_problem
 from gateway_hub.domain.errors import (
     ConflictError,
@@ -86,6 +87,7 @@ def install_openapi(app: FastAPI) -> None:
         if "responses" not in document["components"]:
             add_problems(document)
             drop_unused_schemas(document)
+            add_examples(document)
         return document
 
     app.openapi = describe  # type: ignore[method-assign] # FastAPI's own way to extend it
@@ -109,6 +111,13 @@ def drop_unused_schemas(document: dict[str, Any]) -> None:
         used |= waiting
         waiting = _find_schemas([schemas[name] for name in waiting]) - used
     document["components"]["schemas"] = {name: schemas[name] for name in schemas if name in used}
+
+
+def add_examples(document: dict[str, Any]) -> None:
+    """Add to *document* the example of each body; FastAPI would take the nulls out of them."""
+    for name, schema in document["components"]["schemas"].items():
+        if name in EXAMPLES:
+            schema["examples"] = [EXAMPLES[name]]
 
 
 def _find_schemas(content: Any) -> set[str]:

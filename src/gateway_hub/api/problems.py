@@ -4,12 +4,11 @@ from collections.abc import Mapping
 from http import HTTPStatus
 
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.types import Scope
 
-from gateway_hub.api.examples import PROBLEM
 from gateway_hub.api.refused_fields import to_fields
 from gateway_hub.domain.errors import (
     ConflictError,
@@ -59,8 +58,6 @@ class ProblemField(BaseModel):
 
 class Problem(BaseModel):
     """An error (RFC 9457)."""
-
-    model_config = ConfigDict(json_schema_extra={"examples": [PROBLEM]})
 
     type: str = Field(description="`urn:gateway-hub:problem:` and the code.")
     title: str = Field(description="The code in words.")

@@ -3,9 +3,8 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, StringConstraints
 
-from gateway_hub.api import examples
 from gateway_hub.api.authentication import Admin
 from gateway_hub.api.context import HubDependency
 from gateway_hub.api.fields import GivenFields, PathId, Region
@@ -21,8 +20,6 @@ router = APIRouter(prefix="/projects", tags=["Projects and keys"], route_class=A
 class CreateProjectRequest(GivenFields):
     """A project to be made."""
 
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.CREATE_PROJECT))
-
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
     region: Region | None = None
 
@@ -30,15 +27,11 @@ class CreateProjectRequest(GivenFields):
 class UpdateProjectRequest(GivenFields):
     """What to change; a field left out stays, null takes its value away."""
 
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.UPDATE_PROJECT))
-
     region: Region | None = None
 
 
 class ProjectResponse(BaseModel):
     """A project: it owns devices, messages and keys."""
-
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.PROJECT))
 
     id: str
     name: str
@@ -49,8 +42,6 @@ class ProjectResponse(BaseModel):
 
 class ProjectPageResponse(PageResponse[ProjectResponse]):
     """One page of projects."""
-
-    model_config = ConfigDict(json_schema_extra=examples.shown(examples.page_of(examples.PROJECT)))
 
 
 @router.post(

@@ -37,7 +37,9 @@ def _validate(value: object) -> datetime:
     )
 
 
-GivenMoment = Annotated[datetime, PlainValidator(_validate), WithJsonSchema(_SCHEMA)]
+GivenMoment = Annotated[
+    datetime, PlainValidator(_validate), PlainSerializer(format_rfc3339), WithJsonSchema(_SCHEMA)
+]
 """A time in a request."""
 
 Moment = Annotated[datetime, PlainSerializer(format_rfc3339), WithJsonSchema(_SCHEMA)]

@@ -1,0 +1,83 @@
+"""The API as backends see it: an application around a hub, and clients with keys."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from gateway_hub import __version__
+from gateway_hub.api.application import install_api
+from gateway_hub.domain.access import Scope as KeyScope
+from gateway_hub.services.hub import Hub
+
+OPERATOR_TOKEN = "operator-token-of-the-tests"
+REQUEST_ID = "request-0001"
+BASE_URL = "http://hub.example.test"
+ALL_BUT_ADMIN = tuple(scope for scope in KeyScope if scope is not KeyScope.ADMIN)
+
+
+def build_application(hub: Hub, public_urls: Sequence[str] = ()) -> FastAPI:
+    """Return an application with the API of *hub* in it, as the real one has."""
+    app = FastAPI(
+        title="gateway-hub",
+        version=__version__,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    install_api(app, hub, public_urls)
+    return app
+
+
+def named(app: ASGIApp) -> ASGIApp:
+    """Return *app* with a request id on every request."""
+
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["request_id"] = REQUEST_ID
+        await app(scope, receive, send)
+
+    return serve
+
+
+def connect(app: ASGIApp, token: str | None) -> httpx.AsyncClient:
+    """Return a client of *app* that shows *token*."""
+    headers = {} if token is None else {"Authorization": f"Bearer {token}"}
+    transport = httpx.ASGITransport(named(app))
+    return httpx.AsyncClient(transport=transport, base_url=BASE_URL, headers=headers)
+
+
+async def make_key(hub: Hub, scopes: Sequence[KeyScope], project: str = "default") -> str:
+    """Return a key of *project* with *scopes*."""
+    new = await hub.access.create_key(name="key", scopes=frozenset(scopes), project=project)
+    return new.secret
+
+
+@asynccontextmanager
+async def connected(
+    app: ASGIApp, hub: Hub, *scopes: KeyScope, project: str = "default"
+) -> AsyncIterator[httpx.AsyncClient]:
+    """Yield a client with a key of *project* that has *scopes*: all but admin if none is named."""
+    token = await make_key(hub, scopes or ALL_BUT_ADMIN, project)
+    async with connect(app, token) as client:
+        yield client
+
+
+def problem_of(answer: httpx.Response) -> dict[str, Any]:
+    """Return the problem an answer holds, once it is sure to be one."""
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert answer.headers["cache-control"] == "no-store"
+    problem: dict[str, Any] = answer.json()
+    assert list(problem) == ["type", "title", "status", "detail", "code", "request_id", "errors"]
+    assert problem["status"] == answer.status_code
+    assert problem["type"] == f"urn:gateway-hub:problem:{problem['code']}"
+    assert problem["request_id"] == REQUEST_ID
+    return problem
+
+
+def refused_fields(answer: httpx.Response) -> list[tuple[str, str]]:
+    """Return pointer and code of each field a 422 names."""
+    assert answer.status_code == 422, answer.text
+    return [(item["pointer"], item["code"]) for item in problem_of(answer)["errors"]]
