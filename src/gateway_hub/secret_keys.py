@@ -1,6 +1,8 @@
 """The keys of secrets at rest: given by the operator, or made once for the embedded default."""
 
+import contextlib
 import os
+import tempfile
 from pathlib import Path
 
 from gateway_hub.services.secrets import SecretBox
@@ -29,13 +31,20 @@ def load_secret_keys(settings: Settings) -> list[str]:
 
 def _read_or_make(path: Path) -> str:
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    if not path.exists():
+        _make(path)
+    return path.read_text("ascii").strip()
+
+
+def _make(path: Path) -> None:
+    """Make a key file, whole from its first moment: another process may read it at any time."""
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
     try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        return path.read_text("ascii").strip()
-    key = SecretBox.generate_key()
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
-        file.write(key + "\n")
-        file.flush()
-        os.fsync(file.fileno())
-    return key
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(SecretBox.generate_key() + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        with contextlib.suppress(FileExistsError):
+            os.link(temporary, path)
+    finally:
+        Path(temporary).unlink()

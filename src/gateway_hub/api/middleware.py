@@ -37,7 +37,10 @@ class LastResort:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one connection."""
+        """Serve one connection; a failure to start or stop is told by who runs the application."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
         started = False
 
         async def note_start(message: Message) -> None:
@@ -52,7 +55,7 @@ class LastResort:
         except Exception as error:
             _log_failure(error, scope)
             # Half an answer must end as a broken connection, not as a whole one.
-            if started or scope["type"] != "http":
+            if started:
                 raise
             await render_problem(error, scope)(scope, receive, send)
 

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 
 from gateway_hub.api.fields import GivenFields
 from gateway_hub.domain.errors import FieldProblem, InvalidInputError
+from gateway_hub.domain.ids import AFTER_ALL_IDS
 
 T = TypeVar("T")
 
@@ -19,7 +20,6 @@ MAX_LIMIT = 200
 
 _DIGEST_BYTES = 8
 _ID_BYTES = 16
-_ABOVE_ALL_IDS = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 
 
 class PageQuery(GivenFields):
@@ -60,7 +60,7 @@ class Pager:
         described = json.dumps([names, filters], sort_keys=True).encode("utf-8")
         self._digest = hashlib.sha256(described).digest()[:_DIGEST_BYTES]
         self._limit = query.limit
-        self.before = _ABOVE_ALL_IDS if query.cursor is None else self._parse(query.cursor)
+        self.before = AFTER_ALL_IDS if query.cursor is None else self._parse(query.cursor)
         self.fetch_limit = query.limit + 1
 
     def cut(self, found: Sequence[T], id_of: Callable[[T], str]) -> tuple[Sequence[T], str | None]:

@@ -28,6 +28,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _explain(error: Exception) -> CommandError:
     if isinstance(error, CommandError):
         return error
-    from gateway_hub.cli.explanations import explain  # noqa: PLC0415 - imports the database
+    from gateway_hub.cli.explanations import explain
 
     return explain(error)

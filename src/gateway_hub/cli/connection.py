@@ -9,13 +9,14 @@ from urllib.parse import quote
 import httpx
 
 from gateway_hub.cli.addresses import make_url
-from gateway_hub.cli.failures import CommandError, ExitCode
+from gateway_hub.cli.failures import CommandError, DatabaseBusyError, ExitCode
 from gateway_hub.ops.escaping import escape_controls
 from gateway_hub.ops.logging import configure_logging
 from gateway_hub.settings import Settings
 
 _TIMEOUT = httpx.Timeout(30.0, connect=5.0)
 _PAGE = 200
+_RACES_LOST = 5
 _SERVER_ERRORS_FROM = 500
 
 
@@ -72,7 +73,7 @@ def open_api(settings: Settings, project: str | None) -> Iterator[Api]:
     configure_logging("WARNING", settings.log_format)
     with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
         stack = AsyncExitStack()
-        client = runner.run(stack.enter_async_context(_open_client(settings)))
+        client = runner.run(_enter(stack, settings))
         if project is not None:
             client.headers["Gateway-Hub-Project"] = project
         try:
@@ -81,13 +82,23 @@ def open_api(settings: Settings, project: str | None) -> Iterator[Api]:
             runner.run(stack.aclose())
 
 
+async def _enter(stack: AsyncExitStack, settings: Settings) -> httpx.AsyncClient:
+    """Open the client; when another command was quicker to take the file, wait for it again."""
+    for _ in range(_RACES_LOST - 1):
+        try:
+            return await stack.enter_async_context(_open_client(settings))
+        except DatabaseBusyError:
+            continue
+    return await stack.enter_async_context(_open_client(settings))
+
+
 @asynccontextmanager
 async def _open_client(settings: Settings) -> AsyncIterator[httpx.AsyncClient]:
     if settings.url is not None:
         async with _client(settings.url, _given_key(settings), trust_env=True) as client:
             yield client
         return
-    from gateway_hub.cli import local_hub  # noqa: PLC0415 - imports the database
+    from gateway_hub.cli import local_hub
 
     running = await local_hub.find_running_hub(settings)
     if running is not None:

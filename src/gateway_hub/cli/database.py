@@ -15,7 +15,7 @@ app = typer.Typer(help="The database schema.", no_args_is_help=True)
 @app.command()
 def upgrade(*, data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
     """Bring the schema to the one this version works with."""
-    from gateway_hub.cli import schema  # noqa: PLC0415 - slow to import
+    from gateway_hub.cli import schema
 
     settings = load_settings(data_dir=data_dir, database_url=database_url)
     before = asyncio.run(schema.upgrade(settings))
@@ -34,7 +34,7 @@ def downgrade(
     database_url: DatabaseUrl = None,
 ) -> None:
     """Take the schema back; what only the newer one holds is lost."""
-    from gateway_hub.cli import schema  # noqa: PLC0415 - slow to import
+    from gateway_hub.cli import schema
 
     settings = load_settings(data_dir=data_dir, database_url=database_url)
     if not yes:
@@ -48,7 +48,7 @@ def current(
     *, data_dir: DataDir = None, database_url: DatabaseUrl = None, as_json: AsJson = False
 ) -> None:
     """Print where the schema is and where this version wants it."""
-    from gateway_hub.cli import schema  # noqa: PLC0415 - slow to import
+    from gateway_hub.cli import schema
 
     settings = load_settings(data_dir=data_dir, database_url=database_url)
     found = asyncio.run(schema.read_revisions(settings))
@@ -61,7 +61,7 @@ def current(
 @app.command()
 def check(*, data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None:
     """Exit with 0 if this version works with the schema, else with 1."""
-    from gateway_hub.cli import schema  # noqa: PLC0415 - slow to import
+    from gateway_hub.cli import schema
 
     settings = load_settings(data_dir=data_dir, database_url=database_url)
     asyncio.run(schema.require_head(settings))

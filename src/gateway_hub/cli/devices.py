@@ -23,7 +23,7 @@ _COLUMNS = ["id", "name", "protocol", "online", "last_seen_at", "backlog", "tags
 @app.command()
 def create(
     *,
-    name: Annotated[str, typer.Argument(help="What you call the phone.")],
+    name: Annotated[str, typer.Option(help="What you call the phone.")],
     protocol: Annotated[Protocol, typer.Option(help="What its app speaks.")],
     phone_number: Annotated[
         str | None, typer.Option(help="As typed into the app; EnvayaSMS needs it.")

@@ -1,11 +1,12 @@
 """What went wrong, in words a person can act on: one clear line, no traceback, no secret."""
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from pydantic import ValidationError
 
-from gateway_hub.cli.failures import CommandError, ExitCode
+from gateway_hub.cli.failures import CommandError, DatabaseBusyError, ExitCode
 from gateway_hub.domain.errors import HubError
 from gateway_hub.ops.escaping import escape_controls
 from gateway_hub.ops.redaction import redact
@@ -18,7 +19,6 @@ from gateway_hub.storage.process_lock import DatabaseInUseError
 _SELF_EXPLAINING: dict[type[Exception], ExitCode] = {
     UnknownSettingError: ExitCode.REFUSED,
     SecretKeysMissingError: ExitCode.REFUSED,
-    DatabaseInUseError: ExitCode.UNREACHABLE,
     HubError: ExitCode.UNREACHABLE,
 }
 
@@ -38,6 +38,8 @@ def explain(error: Exception, settings: Settings | None = None) -> CommandError:
         return error
     if isinstance(error, ValidationError):
         return _explain_values(error)
+    if isinstance(error, DatabaseInUseError):
+        return DatabaseBusyError(_one_line(error))
     for kind, exit_code in _SELF_EXPLAINING.items():
         if isinstance(error, kind):
             return CommandError(_one_line(error), exit_code)
@@ -51,7 +53,9 @@ def _explain_values(error: ValidationError) -> CommandError:
     for problem in error.errors(include_url=False, include_context=False, include_input=False):
         name = PREFIX + str(problem["loc"][0]).upper() if problem["loc"] else "settings"
         lines.append(f"{name}: {problem['msg'].removeprefix('Value error, ')}")
-    return CommandError("a setting is wrong:\n  " + "\n  ".join(lines))
+    if len(lines) == 1:
+        return CommandError(f"a setting is wrong: {lines[0]}")
+    return CommandError("\n  ".join([f"{len(lines)} settings are wrong:", *lines]))
 
 
 def _find_database_fault(error: Exception, settings: Settings) -> CommandError | None:
@@ -76,9 +80,9 @@ def _find_database_fault(error: Exception, settings: Settings) -> CommandError |
 
 
 def _python_words(error: BaseException) -> str:
-    if isinstance(error, OSError) and error.strerror:
+    if isinstance(error, OSError) and error.errno is not None and error.errno > 0:
         named = f"{error.filename}: " if error.filename else ""
-        return escape_controls(f"{named}{error.strerror}")
+        return escape_controls(f"{named}{os.strerror(error.errno)}")
     if isinstance(error, RuntimeError | ValueError | OSError):
         return _one_line(error)
     return f"{type(error).__name__}: {_one_line(error)}"

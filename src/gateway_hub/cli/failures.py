@@ -24,3 +24,10 @@ class CommandError(Exception):
     def show(self) -> None:
         """Print the message where errors go."""
         typer.echo(f"gateway-hub: {self.message}", err=True)
+
+
+class DatabaseBusyError(CommandError):
+    """Another process of this machine has the SQLite file."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, ExitCode.UNREACHABLE)

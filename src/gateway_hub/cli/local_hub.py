@@ -17,13 +17,15 @@ _PATIENCE_SECONDS = 10.0
 _PAUSE_SECONDS = 0.1
 
 
-async def find_running_hub(settings: Settings) -> RunningFile | None:
+async def find_running_hub(
+    settings: Settings, *, patience_seconds: float = _PATIENCE_SECONDS
+) -> RunningFile | None:
     """Return how to reach the hub that runs on this SQLite file; None if nothing has it open.
 
-    A hub that is starting, or another command, is waited for. Raises CommandError if something has
-    the file and keeps it without answering.
+    A hub that is starting, or another command, is waited for. Raises CommandError if something
+    keeps the file for *patience_seconds* without answering.
     """
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + patience_seconds
     while error := _find_lock(settings):
         found = find_running_file(settings.data_dir)
         if found is not None and await _answers(found.url):
@@ -37,7 +39,7 @@ async def find_running_hub(settings: Settings) -> RunningFile | None:
 @asynccontextmanager
 async def own_transport(settings: Settings) -> AsyncIterator[tuple[httpx.ASGITransport, str]]:
     """Start a hub in this process; yield the way to it and an admin key. Raises CommandError."""
-    from gateway_hub.cli import startup  # noqa: PLC0415 - imports the whole application
+    from gateway_hub.cli import startup
 
     own = await startup.make_hub(settings)
     async with startup.started(own):
@@ -46,7 +48,7 @@ async def own_transport(settings: Settings) -> AsyncIterator[tuple[httpx.ASGITra
 
 def _find_lock(settings: Settings) -> DatabaseInUseError | None:
     file = find_sqlite_file(settings)
-    if file is None or not file.parent.is_dir():
+    if file is None or not file.resolve().parent.is_dir():
         return None
     lock = ProcessLock(file)
     try:

@@ -16,6 +16,18 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
+    public_urls: Annotated[
+        str | None, typer.Option(help="URLs under which phones reach the hub, comma-separated.")
+    ] = None,
+    trusted_proxies: Annotated[
+        str | None, typer.Option(help="Proxies whose headers are believed, comma-separated.")
+    ] = None,
+    medic_paths: Annotated[
+        str | None, typer.Option(help="Further paths of the medic protocol, comma-separated.")
+    ] = None,
+    envaya_paths: Annotated[
+        str | None, typer.Option(help="Further paths of the envaya protocol, comma-separated.")
+    ] = None,
     long_poll_seconds: Annotated[
         float | None, typer.Option(help="How long an EnvayaSMS poll is held.")
     ] = None,
@@ -26,13 +38,17 @@ def serve(
     ] = None,
 ) -> None:
     """Run the hub. Every setting is also an environment variable; see `gateway-hub config`."""
-    from gateway_hub.cli import server  # noqa: PLC0415 - slow to import
+    from gateway_hub.cli import server
 
     settings = load_settings(
         host=host,
         port=port,
         data_dir=data_dir,
         database_url=database_url,
+        public_urls=public_urls,
+        trusted_proxies=trusted_proxies,
+        medic_paths=medic_paths,
+        envaya_paths=envaya_paths,
         long_poll_seconds=long_poll_seconds,
         log_level=log_level and log_level.upper(),
         log_format=log_format and log_format.lower(),
@@ -49,7 +65,7 @@ def init(
     Makes the data folder, the key for secrets at rest and the schema. Nothing that is there is
     touched.
     """
-    from gateway_hub.cli import preparation  # noqa: PLC0415 - slow to import
+    from gateway_hub.cli import preparation
 
     settings = load_settings(data_dir=data_dir, database_url=database_url, migrate_at_start=True)
     prepared = asyncio.run(preparation.prepare(settings))
@@ -68,7 +84,7 @@ def config(
     as_json: AsJson = False,
 ) -> None:
     """Print the settings in force, secrets hidden."""
-    from gateway_hub.cli import configuration  # noqa: PLC0415 - slow to import
+    from gateway_hub.cli import configuration
 
     if new_secret_key:
         typer.echo(configuration.make_secret_key())
@@ -95,10 +111,10 @@ def doctor(
     Exits with 1 if something would keep the hub from working well; a warning does not count.
     """
     if ready:
-        from gateway_hub.cli.probe import is_ready  # noqa: PLC0415 - needed here only
+        from gateway_hub.cli.probe import is_ready
 
         raise typer.Exit(0 if is_ready() else 1)
-    from gateway_hub.cli import examination  # noqa: PLC0415 - slow to import
+    from gateway_hub.cli import examination
 
     findings = asyncio.run(examination.examine(data_dir))
     if as_json:

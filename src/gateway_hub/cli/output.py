@@ -12,7 +12,7 @@ _LONGEST_CELL = 60
 
 def show_json(value: object) -> None:
     """Print *value* as JSON."""
-    import orjson  # noqa: PLC0415 - only wanted when it is used
+    import orjson
 
     typer.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2))
 

@@ -2,6 +2,7 @@
 
 import http.client
 import os
+from contextlib import closing
 
 _ANYWHERE = {"", "0.0.0.0", "::"}  # noqa: S104 - compared, not bound
 _TIMEOUT_SECONDS = 4.0
@@ -15,7 +16,9 @@ def is_ready() -> bool:
         connection = http.client.HTTPConnection(
             "127.0.0.1" if host in _ANYWHERE else host, int(port), timeout=_TIMEOUT_SECONDS
         )
-        connection.request("GET", "/readyz")
-        return connection.getresponse().status == http.client.OK
+        with closing(connection):
+            connection.request("GET", "/readyz")
+            with connection.getresponse() as answer:
+                return answer.status == http.client.OK
     except (OSError, ValueError, http.client.HTTPException):
         return False

@@ -4,8 +4,8 @@ import asyncio
 import gc
 import logging
 import os
+import signal
 import socket
-import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from types import FrameType
@@ -17,6 +17,7 @@ import uvloop
 
 from gateway_hub import __version__
 from gateway_hub.cli.addresses import listen, make_url
+from gateway_hub.cli.deadline import end_after
 from gateway_hub.cli.explanations import explaining
 from gateway_hub.cli.running_file import RunningFile, remove_running_file, write_running_file
 from gateway_hub.cli.startup import OwnHub, make_hub, started
@@ -58,23 +59,16 @@ class HubServer(uvicorn.Server):
             await self._announce()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
-        """Stop; a second signal does not wait for the requests under way.
+        """Stop; a second Ctrl+C does not wait for the requests under way.
 
         uvicorn's own would raise the signal again at the end, so that a clean stop looked like a
         killed process.
         """
         if not self.should_exit:
             end_after(_STOP_SECONDS)
-        self.force_exit = self.should_exit
+        self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
         self._loop.call_soon_threadsafe(self._hub.wakeups.stop)
-
-
-def end_after(seconds: float) -> None:
-    """End this process in *seconds*, whatever it is doing then: all it answered for is on disk."""
-    timer = threading.Timer(seconds, os._exit, [1])
-    timer.daemon = True
-    timer.start()
 
 
 def make_config(own: OwnHub) -> uvicorn.Config:

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def load_settings(**overrides: object) -> "Settings":
     """Return the settings in force; *overrides* that are not None win."""
-    from gateway_hub import settings  # noqa: PLC0415 - slow to import
+    from gateway_hub import settings
 
     return settings.load_settings(**overrides)
 
@@ -20,7 +20,7 @@ def load_settings(**overrides: object) -> "Settings":
 @contextmanager
 def connect(*, project: str | None = None, data_dir: Path | None = None) -> Iterator["Api"]:
     """Yield the REST API of the hub the settings name, acting in *project* if one is given."""
-    from gateway_hub.cli import connection  # noqa: PLC0415 - slow to import
+    from gateway_hub.cli import connection
 
     with connection.open_api(load_settings(data_dir=data_dir), project) as api:
         yield api

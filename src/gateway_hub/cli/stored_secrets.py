@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from gateway_hub.domain.devices import Device, Protocol
+from gateway_hub.domain.ids import AFTER_ALL_IDS
 from gateway_hub.secret_keys import load_secret_keys
 from gateway_hub.services.secrets import SecretBox, SecretUnreadableError
 from gateway_hub.settings import Settings
@@ -17,8 +18,6 @@ from gateway_hub.storage.transactions import Transaction, UseCase
 T = TypeVar("T")
 
 _PAGE = 500
-_NEWEST = "~"
-"""Sorts after every id."""
 
 
 async def count_unreadable(settings: Settings) -> int:
@@ -58,8 +57,8 @@ async def _read(settings: Settings, query: UseCase[T]) -> T:
 
 async def _pages(tx: Transaction) -> AsyncIterator[list[Device]]:
     """Yield the devices of all projects."""
-    for project in await project_rows.list_projects(tx, before=_NEWEST, limit=1_000_000):
-        before = _NEWEST
+    for project in await project_rows.list_projects(tx, before=AFTER_ALL_IDS, limit=1_000_000):
+        before = AFTER_ALL_IDS
         while page := await device_rows.list_devices(tx, project.id, before=before, limit=_PAGE):
             yield page
             before = page[-1].id

@@ -10,6 +10,9 @@ _COUNTER_BITS = _RAND_A_BITS + _RAND_B_BITS
 _COUNTER_MASK = (1 << _COUNTER_BITS) - 1
 _MAX_STEP = 1 << 32
 
+AFTER_ALL_IDS = "ffffffff-ffff-ffff-ffff-ffffffffffff"
+"""Greater than every id, in any collation: where a list that goes newest first begins."""
+
 _lock = threading.Lock()
 _last_ms = 0
 _counter = 0

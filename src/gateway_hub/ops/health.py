@@ -20,10 +20,16 @@ _NO_STORE = {"Cache-Control": "no-store"}
 
 
 def create_health_routes(
-    hub: Hub, *, monotonic: Callable[[], float] = time.monotonic
+    hub: Hub,
+    *,
+    monotonic: Callable[[], float] = time.monotonic,
+    patience_seconds: float = _PATIENCE_SECONDS,
 ) -> list[Route]:
-    """Return ``/livez``, ``/readyz`` and ``/version``. *monotonic* counts seconds."""
-    readiness = _Readiness(hub, monotonic)
+    """Return ``/livez``, ``/readyz`` and ``/version``.
+
+    *monotonic* counts seconds; a hub that does not say for *patience_seconds* is not ready.
+    """
+    readiness = _Readiness(hub, monotonic, patience_seconds)
 
     async def livez(_request: Request) -> Response:
         return _health({"status": "pass"})
@@ -47,9 +53,10 @@ def create_health_routes(
 class _Readiness:
     """Asks the hub at most once a second, however many probes ask."""
 
-    def __init__(self, hub: Hub, monotonic: Callable[[], float]) -> None:
+    def __init__(self, hub: Hub, monotonic: Callable[[], float], patience_seconds: float) -> None:
         self._hub = hub
         self._monotonic = monotonic
+        self._patience_seconds = patience_seconds
         self._checking = asyncio.Lock()
         self._fresh_until = float("-inf")
         self._failing: dict[str, str] = {}
@@ -71,10 +78,10 @@ class _Readiness:
 
     async def _ask(self) -> dict[str, str]:
         try:
-            async with asyncio.timeout(_PATIENCE_SECONDS):
+            async with asyncio.timeout(self._patience_seconds):
                 return {name: str(detail) for name, detail in (await self._hub.check()).items()}
         except TimeoutError:
-            return {"process": f"no answer within {_PATIENCE_SECONDS:.0f} s"}
+            return {"process": f"no answer within {self._patience_seconds:.0f} s"}
 
 
 def _health(content: dict[str, object], status: int = 200) -> JSONResponse:

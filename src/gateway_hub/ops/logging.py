@@ -24,7 +24,16 @@ _LONGEST_VALUE = 8_000
 _DEEPEST = 6
 _FIRST_FIELDS = ("timestamp", "level", "event")
 # These tell what our own lines tell already, or at DEBUG show every statement with its values.
-_CHATTY = ("uvicorn", "alembic", "sqlalchemy", "aiosqlite", "httpx", "httpcore", "python_multipart")
+_CHATTY = (
+    "asyncio",
+    "uvicorn",
+    "alembic",
+    "sqlalchemy",
+    "aiosqlite",
+    "httpx",
+    "httpcore",
+    "python_multipart",
+)
 
 
 class _LineHandler(logging.StreamHandler[TextIO]):
