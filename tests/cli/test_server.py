@@ -41,9 +41,12 @@ class Serving:
 
     def wait(self) -> tuple[int, str]:
         """Wait for the end; return the exit code and what was on standard error."""
-        rest, err = self.process.communicate(timeout=15)
-        self.said += rest
-        return self.process.returncode, err
+        # Not communicate(): it passes over what the file object has read ahead.
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        exit_code = self.process.wait(timeout=15)
+        self.said += self.process.stdout.read()
+        return exit_code, self.process.stderr.read()
 
 
 @contextmanager
