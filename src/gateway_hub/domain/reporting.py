@@ -39,17 +39,20 @@ def _apply_soft_failure(
     The tries are at least 20 s apart, so a second report at once is the first one repeated.
     """
     last = attempt.last_failed_at
-    if last is not None and now - last < _SAME_FAILURE_WITHIN:
+    is_repeated = last is not None and now - last < _SAME_FAILURE_WITHIN
+    still_tries = attempt.status is Status.ACCEPTED or may_move(attempt.status, Status.ACCEPTED)
+    if is_repeated or not still_tries:
         return Outcome(message, attempt, applied=False)
     counted = replace(attempt, soft_failures=attempt.soft_failures + 1, last_failed_at=now)
     if counted.soft_failures >= ENVAYA_MAX_TRIES:
         return _apply_status(message, counted, Status.FAILED, _error_of(report), now)
     error = MessageError("device_retrying", report.reason or "the phone will try again")
     outcome = _apply_status(message, counted, Status.ACCEPTED, error, now)
-    if outcome.applied or message.status is not Status.ACCEPTED:
-        return replace(outcome, applied=True)
-    shown = replace(message, error=error, updated_at=now)
-    return Outcome(shown, replace(counted, error=error), applied=True)
+    if outcome.applied:
+        return outcome
+    if message.status is Status.ACCEPTED:
+        message = replace(message, error=error, updated_at=now)
+    return Outcome(message, replace(counted, error=error), applied=True)
 
 
 def _apply_status(

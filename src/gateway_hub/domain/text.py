@@ -22,6 +22,11 @@ def clean_inbound_text(text: str) -> tuple[str, bytes | None]:
     return cleaned, text.encode("utf-8", "surrogatepass")
 
 
+def is_storable(text: str) -> bool:
+    """Say whether *text* can be kept as it is; what cannot be is nobody's name."""
+    return _UNSTORABLE.search(text) is None
+
+
 def find_unsendable(text: str) -> tuple[str, ...]:
     """Return the distinct characters of *text* that not every phone protocol can carry."""
     return tuple(dict.fromkeys(_NOT_XML.findall(text)))

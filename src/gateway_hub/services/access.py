@@ -13,7 +13,7 @@ from gateway_hub.domain.errors import (
     PermissionDeniedError,
     UnauthenticatedError,
 )
-from gateway_hub.domain.ids import new_id
+from gateway_hub.domain.ids import AFTER_ALL_IDS, new_id
 from gateway_hub.domain.numbers import is_known_region
 from gateway_hub.services.secrets import generate_api_key, hash_random_secret
 from gateway_hub.storage import projects as project_rows
@@ -56,18 +56,21 @@ class Access:
         return await self._database.write(use_case)
 
     async def ensure_first_key(self) -> NewApiKey | None:
-        """Return an admin key if the hub has no key at all yet, else None."""
+        """Return an admin key if the hub has no key at all yet, else None.
+
+        Of several processes that start at the same moment, one makes it.
+        """
         project = await self.ensure_default_project()
+        made = self._make_key(project.id, "first admin key", frozenset({Scope.ADMIN}), None)
 
-        async def has_none(tx: Transaction) -> bool:
-            keys = await project_rows.list_api_keys(tx, project_id=None, before="~", limit=1)
-            return not keys
+        async def use_case(tx: Transaction) -> NewApiKey | None:
+            await project_rows.lock_project(tx, project.id)
+            if await project_rows.list_api_keys(tx, project_id=None, before=AFTER_ALL_IDS, limit=1):
+                return None
+            await project_rows.add_api_key(tx, made.key, hash_random_secret(made.secret))
+            return made
 
-        if not await self._database.read(has_none):
-            return None
-        return await self.create_key(
-            name="first admin key", scopes=frozenset({Scope.ADMIN}), project=project.id
-        )
+        return await self._database.write(use_case)
 
     async def authenticate(self, secret: str) -> Principal:
         """Return whose key *secret* is. Raises UnauthenticatedError, the same for every reason."""
@@ -164,21 +167,31 @@ class Access:
         now = self._clock()
         if expires_at is not None and expires_at <= now:
             raise InvalidInputError.of_field("/expires_at", "in_the_past", "The time is past.")
+        made = self._make_key(owner.id, name, scopes, expires_at)
+
+        async def use_case(tx: Transaction) -> None:
+            await project_rows.add_api_key(tx, made.key, hash_random_secret(made.secret))
+
+        await self._database.write(use_case)
+        return made
+
+    def _make_key(
+        self,
+        project_id: str,
+        name: str,
+        scopes: frozenset[Scope],
+        expires_at: datetime | None,
+    ) -> NewApiKey:
         secret = generate_api_key()
         key = ApiKey(
             id=new_id(),
-            project_id=owner.id,
+            project_id=project_id,
             name=name,
             hint=secret[:_HINT_CHARACTERS],
             scopes=scopes,
-            created_at=now,
+            created_at=self._clock(),
             expires_at=expires_at,
         )
-
-        async def use_case(tx: Transaction) -> None:
-            await project_rows.add_api_key(tx, key, hash_random_secret(secret))
-
-        await self._database.write(use_case)
         return NewApiKey(key, secret)
 
     async def list_keys(self, by: Principal, *, before: str, limit: int) -> list[ApiKey]:

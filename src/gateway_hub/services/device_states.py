@@ -14,9 +14,10 @@ from gateway_hub.storage.database import Database
 from gateway_hub.storage.transactions import Transaction
 
 STALE_AFTER = timedelta(seconds=120)
-"""A post whose clock is this far behind the newest one seen may be a recording played back."""
+"""A post whose clock is this far behind what it should be may be a recording played back."""
 
 _REBASE_AFTER = 3
+_PACE_TOLERANCE = timedelta(seconds=30)
 _REQUESTS_REMEMBERED = 32
 _SAME_NAMED = {field.name for field in fields(DeviceState)} & {
     field.name for field in fields(PhoneFacts)
@@ -33,7 +34,7 @@ class DeviceStates:
         self._clock = clock
         self._states: dict[str, DeviceState] = {}
         self._dirty: set[str] = set()
-        self._stale_clocks: dict[str, list[datetime]] = {}
+        self._stale_clocks: dict[str, list[tuple[datetime, datetime]]] = {}
         self._requests: dict[str, dict[str, datetime]] = {}
 
     def current(self, device: Device) -> DeviceState:
@@ -66,12 +67,11 @@ class DeviceStates:
 
         The signature holds no nonce, but the phone's clock, which goes forward in every post the
         app makes. A phone whose clock was really set back is believed after three posts that go
-        forward. The apps' HTTP stack repeats a request at once, never after minutes.
+        forward as time does. The apps' HTTP stack repeats a request at once, never after minutes.
         """
         if request_key is not None and self._is_old_repeat(device, request_key):
             return True
-        high = self.current(device).phone_clock_high_at
-        if phone_clock_at is None or high is None or phone_clock_at >= high - STALE_AFTER:
+        if phone_clock_at is None or not self._is_behind(device, phone_clock_at):
             self._stale_clocks.pop(device.id, None)
             return False
         return not self._believes_clock_set_back(device, phone_clock_at)
@@ -84,10 +84,27 @@ class DeviceStates:
             del seen[next(iter(seen))]
         return now - first_seen_at > STALE_AFTER
 
+    def _is_behind(self, device: Device, phone_clock_at: datetime) -> bool:
+        """Say whether the phone's clock cannot show that any more, going by what it showed."""
+        state = self.current(device)
+        if state.phone_clock_high_at is None:
+            return False
+        # In milliseconds: a clock that shows the year 9999 cannot be added to.
+        expected_ms = to_epoch_ms(state.phone_clock_high_at)
+        if state.clock_skew_ms is not None:
+            expected_ms = max(expected_ms, to_epoch_ms(self._clock()) + state.clock_skew_ms)
+        return to_epoch_ms(phone_clock_at) < expected_ms - STALE_AFTER // timedelta(milliseconds=1)
+
     def _believes_clock_set_back(self, device: Device, phone_clock_at: datetime) -> bool:
+        now = self._clock()
         seen = self._stale_clocks.setdefault(device.id, [])
-        if not seen or phone_clock_at > seen[-1]:
-            seen.append(phone_clock_at)
+        if seen:
+            last_clock, last_seen_at = seen[-1]
+            if phone_clock_at <= last_clock:
+                return False
+            if abs((phone_clock_at - last_clock) - (now - last_seen_at)) > _PACE_TOLERANCE:
+                seen.clear()
+        seen.append((phone_clock_at, now))
         if len(seen) < _REBASE_AFTER:
             return False
         del self._stale_clocks[device.id]

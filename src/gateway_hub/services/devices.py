@@ -123,7 +123,7 @@ class Devices:
 
         found = await self._database.read(query)
         if found is None:
-            raise NotFoundError("There is no such device.")
+            raise _not_found()
         return self._view(found[0], backlog=found[1])
 
     async def list_devices(self, project_id: str, *, before: str, limit: int) -> list[DeviceView]:
@@ -142,16 +142,19 @@ class Devices:
         """Set the fields of *changes*: name, phone_number, tags, send_limit, server_url, region,
         paused. Raises NotFoundError, InvalidInputError."""
         check_region(changes.get("region"))
-        view = await self.get(project_id, device_id)
-        changed = replace(view.device, **changes, updated_at=self._clock())
-        if changed.protocol is Protocol.ENVAYA and not changed.phone_number:
-            raise _number_missing()
 
-        async def use_case(tx: Transaction) -> None:
+        async def use_case(tx: Transaction) -> tuple[Device, int]:
+            device = await device_rows.lock_device(tx, project_id, device_id)
+            if device is None:
+                raise _not_found()
+            changed = replace(device, **changes, updated_at=self._clock())
+            if changed.protocol is Protocol.ENVAYA and not changed.phone_number:
+                raise _number_missing()
             await device_rows.update_device(tx, changed)
+            return changed, await device_rows.count_backlog(tx, changed)
 
-        await self._database.write(use_case)
-        return self._view(changed, backlog=view.backlog)
+        changed, backlog = await self._database.write(use_case)
+        return self._view(changed, backlog=backlog)
 
     async def delete(self, project_id: str, device_id: str) -> None:
         """Remove a device: it can no longer post; its messages stay. Raises NotFoundError."""
@@ -268,6 +271,10 @@ def _check_draft(draft: DeviceDraft) -> None:
 def _check_password(password: str) -> None:
     if not password:
         raise InvalidInputError.of_field("/credentials/password", "empty", "The password is empty.")
+
+
+def _not_found() -> NotFoundError:
+    return NotFoundError("There is no such device.")
 
 
 def _number_missing() -> InvalidInputError:

@@ -62,12 +62,14 @@ class PhoneExchange:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         with self._wakeups.listen(device) as woken:
-            while not await self._has_work(device):
+            while not self._wakeups.stopping:
+                if await self._has_work(device):
+                    return True
                 left = deadline - loop.time()
-                if left <= 0 or self._wakeups.stopping:
+                if left <= 0:
                     return False
                 await woken.wait(min(left, _RECHECK_SECONDS))
-        return True
+        return False
 
     async def _has_work(self, device: Device, request_key: str | None = None) -> bool:
         async def query(tx: Transaction) -> bool:

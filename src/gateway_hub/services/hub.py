@@ -8,6 +8,7 @@ from pathlib import Path
 import structlog
 
 from gateway_hub.domain.clock import Clock
+from gateway_hub.domain.errors import HubError
 from gateway_hub.services.access import Access
 from gateway_hub.services.attachments import Attachments
 from gateway_hub.services.device_states import DeviceStates
@@ -56,9 +57,13 @@ class Hub:
 
     async def start(self) -> None:
         """Open the database and begin the background work."""
-        await self.database.start(migrate=self._options.migrate)
-        await self.access.ensure_default_project()
-        await self.attachments.clean_up()
+        try:
+            await self.database.start(migrate=self._options.migrate)
+            await self.access.ensure_default_project()
+            await self.attachments.clean_up()
+        except BaseException:
+            await self.database.stop()
+            raise
         self._tasks = [
             asyncio.create_task(_keep_doing(self._run_due, _DUE_SECONDS), name="due-messages"),
             asyncio.create_task(
@@ -84,8 +89,10 @@ class Hub:
         for name, check in checks.items():
             try:
                 await check()
+            except HubError as error:
+                failing[name] = error.detail
             except Exception as error:  # noqa: BLE001 - any failure means "not ready"
-                failing[name] = getattr(error, "detail", type(error).__name__)
+                failing[name] = type(error).__name__
         return failing
 
     async def _run_due(self) -> None:

@@ -13,6 +13,7 @@ from gateway_hub.domain.phone_posts import ForwardedMessage, QuarantinedItem, Qu
 from gateway_hub.domain.segments import segment
 from gateway_hub.storage import inbound as inbound_rows
 from gateway_hub.storage import messages as message_rows
+from gateway_hub.storage.inbound import Receipt
 from gateway_hub.storage.messages import NewMessage
 from gateway_hub.storage.transactions import Transaction
 
@@ -49,15 +50,9 @@ async def record_arrivals(
     fresh: list[Arrival] = []
     known: list[str] = []
     message_ids: list[str] = []
+    receipts = await _record_receipts(tx, device, arrivals, now)
     for arrival in arrivals:
-        receipt = await inbound_rows.record_receipt(
-            tx,
-            device_id=device.id,
-            dedupe_key=arrival.forwarded.dedupe_key,
-            message_id=arrival.id,
-            content_digest=_digest_content(arrival.forwarded),
-            now=now,
-        )
+        receipt = receipts[arrival.id]
         message_ids.append(receipt.message_id)
         if receipt.message_id == arrival.id:
             fresh.append(arrival)
@@ -68,6 +63,27 @@ async def record_arrivals(
     await message_rows.add_messages(tx, [_to_new(device, region, item, now) for item in fresh])
     await message_rows.add_attachments(tx, [part for item in fresh for part in _parts_of(item)])
     return Intake(tuple(message_ids), tuple(known))
+
+
+async def _record_receipts(
+    tx: Transaction, device: Device, arrivals: tuple[Arrival, ...], now: datetime
+) -> dict[str, Receipt]:
+    """Return the receipt of each arrival, by its id.
+
+    They are claimed in the order of their keys: a phone posts the same messages twice at one
+    moment, and two who claim them in different orders would block each other.
+    """
+    return {
+        arrival.id: await inbound_rows.record_receipt(
+            tx,
+            device_id=device.id,
+            dedupe_key=arrival.forwarded.dedupe_key,
+            message_id=arrival.id,
+            content_digest=_digest_content(arrival.forwarded),
+            now=now,
+        )
+        for arrival in sorted(arrivals, key=lambda item: item.forwarded.dedupe_key)
+    }
 
 
 def _digest_content(forwarded: ForwardedMessage) -> bytes:

@@ -28,6 +28,11 @@ class Occasion:
     inbound_ids: tuple[str, ...] = ()
     repeated_ids: tuple[str, ...] = ()
 
+    @property
+    def inbound_message_id(self) -> str | None:
+        """The inbound message that stands for the request when it is repeated."""
+        return self.inbound_ids[0] if self.inbound_ids else None
+
 
 async def has_work(tx: Transaction, device: Device, now: datetime, request_key: str | None) -> bool:
     """Say whether `offer` would have anything for *device*."""
@@ -56,26 +61,33 @@ async def offer(
     """
     if device.paused:
         return ()
-    again = await _find_answered(tx, device, occasion)
+    again = await _find_answered(tx, device, occasion, now)
     if again:
-        return _in_order(again)
-    overdue = await _renew_overdue(tx, device, now)
+        return _in_order(again)[:MAX_OFFERS_PER_ANSWER]
+    overdue = await _renew_overdue(tx, device, occasion, now)
     room = MAX_OFFERS_PER_ANSWER - len(overdue)
     claimed = await _claim(tx, device, occasion, now, room) if room > 0 else []
     return _in_order([*overdue, *claimed])
 
 
-async def _find_answered(tx: Transaction, device: Device, occasion: Occasion) -> list[HeldOffer]:
+async def _find_answered(
+    tx: Transaction, device: Device, occasion: Occasion, now: datetime
+) -> list[HeldOffer]:
     held: dict[str, HeldOffer] = {}
     if occasion.request_key is not None:
+        await outbox_rows.lock_request(tx, device.id, occasion.request_key)
         for item in await outbox_rows.find_offers_of_request(tx, device.id, occasion.request_key):
             held[item.offer.wire_id] = item
-    for item in await outbox_rows.find_offers_with_inbound(tx, device.id, occasion.repeated_ids):
+    for item in await outbox_rows.find_offers_with_inbound(
+        tx, device.id, occasion.repeated_ids, now=now
+    ):
         held[item.offer.wire_id] = item
     return list(held.values())
 
 
-async def _renew_overdue(tx: Transaction, device: Device, now: datetime) -> list[HeldOffer]:
+async def _renew_overdue(
+    tx: Transaction, device: Device, occasion: Occasion, now: datetime
+) -> list[HeldOffer]:
     policy = LEASE_POLICIES[device.protocol]
     overdue = await outbox_rows.lock_due_offers(
         tx,
@@ -89,7 +101,13 @@ async def _renew_overdue(tx: Transaction, device: Device, now: datetime) -> list
         for item in overdue
         for offers in [item.attempt.offers + 1]
     ]
-    await outbox_rows.renew_leases(tx, renewed, now=now)
+    await outbox_rows.renew_leases(
+        tx,
+        renewed,
+        now=now,
+        request_key=occasion.request_key,
+        inbound_message_id=occasion.inbound_message_id,
+    )
     return overdue
 
 
@@ -104,7 +122,7 @@ async def _claim(
         tx,
         attempts,
         request_key=occasion.request_key,
-        inbound_message_id=occasion.inbound_ids[0] if occasion.inbound_ids else None,
+        inbound_message_id=occasion.inbound_message_id,
     )
     return [
         HeldOffer(attempt, _to_offer(attempt.wire_id, message))

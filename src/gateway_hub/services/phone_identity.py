@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from gateway_hub.domain.access import Project
 from gateway_hub.domain.clock import Clock
 from gateway_hub.domain.devices import Device
+from gateway_hub.domain.text import is_storable
 from gateway_hub.services.secrets import (
     SecretBox,
     SecretUnreadableError,
@@ -50,7 +51,8 @@ class PhoneIdentity:
         """
 
         async def query(tx: Transaction) -> tuple[list[Device], list[StoredCredential]]:
-            found = await device_rows.find_medic_candidates(tx, usernames)
+            names = tuple(name for name in usernames if is_storable(name))
+            found = await device_rows.find_medic_candidates(tx, names)
             return await self._with_credentials(tx, found, project)
 
         devices, credentials = await self._database.read(query)
@@ -68,6 +70,8 @@ class PhoneIdentity:
         """Return the devices whose number is *phone_number*, however it is spelled."""
 
         async def query(tx: Transaction) -> tuple[list[Device], list[StoredCredential]]:
+            if not is_storable(phone_number):
+                return [], []
             found = await device_rows.find_envaya_candidates(tx, phone_number)
             return await self._with_credentials(tx, found, project)
 
@@ -120,5 +124,7 @@ class PhoneIdentity:
 
 
 async def _find_project(tx: Transaction, name_or_id: str) -> Project | None:
-    by_name = await project_rows.find_project_by_name(tx, name_or_id)
-    return by_name or await project_rows.find_project(tx, name_or_id)
+    if not is_storable(name_or_id):
+        return None
+    by_id = await project_rows.find_project(tx, name_or_id)
+    return by_id or await project_rows.find_project_by_name(tx, name_or_id)

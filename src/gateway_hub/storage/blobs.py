@@ -60,8 +60,8 @@ class FileBlobStore:
     def _put(self, source: BinaryIO) -> StoredBlob:
         key = secrets.token_hex(20)
         final = self._path(key)
-        folder_is_new = not final.parent.is_dir()
-        final.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._make_root()
+        final.parent.mkdir(exist_ok=True, mode=0o700)
         descriptor, temporary = tempfile.mkstemp(prefix=_UNFINISHED, dir=final.parent)
         try:
             with os.fdopen(descriptor, "wb") as file:
@@ -72,9 +72,9 @@ class FileBlobStore:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+        # The subfolder may have been made by another put that has not flushed it yet.
         _flush_folder(final.parent)
-        if folder_is_new:
-            _flush_folder(self._folder)
+        _flush_folder(self._folder)
         return StoredBlob(key, size, digest)
 
     def _remove_unfinished(self) -> None:
@@ -83,8 +83,13 @@ class FileBlobStore:
             if path.stat().st_mtime < oldest:
                 path.unlink(missing_ok=True)
 
+    def _make_root(self) -> None:
+        if not self._folder.is_dir():
+            self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            _flush_folder(self._folder.parent)
+
     def _check(self) -> None:
-        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._make_root()
         with tempfile.TemporaryFile(dir=self._folder) as file:
             file.write(b"ok")
             file.flush()

@@ -31,6 +31,7 @@ class Database:
     def __init__(self, url: str) -> None:
         self.url = normalise_url(url)
         self._lock: ProcessLock | None = None
+        self._stopped = False
         self._writer: AsyncEngine = create_writer_engine(self.url)
         self._reader: AsyncEngine = create_reader_engine(self.url)
         self._commits = CommitGroup(
@@ -57,6 +58,7 @@ class Database:
 
     async def stop(self) -> None:
         """Finish the commits under way and close every connection."""
+        self._stopped = True
         await self._commits.stop()
         await self._reader.dispose()
         await self._writer.dispose()
@@ -71,6 +73,8 @@ class Database:
 
     async def read(self, query: UseCase[T]) -> T:
         """Run *query* on a reading connection; it sees all that was committed before."""
+        if self._stopped:
+            raise UnavailableError("The hub is stopping.")
         try:
             return await self._read_once(query)
         except Exception as error:

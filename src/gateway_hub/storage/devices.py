@@ -27,6 +27,7 @@ _DEVICE = (
 _BY_ID = _DEVICE.where(
     devices.c.id == bindparam("device_id"), devices.c.project_id == bindparam("of_project")
 )
+_LOCK_BY_ID = _BY_ID.with_for_update(of=devices)
 _BY_USERNAME = _DEVICE.where(
     devices.c.username.in_(bindparam("usernames", expanding=True)),
     devices.c.protocol == Protocol.MEDIC,
@@ -113,6 +114,13 @@ async def find_device(tx: Transaction, project_id: str, device_id: str) -> Devic
     """Return that device of that project."""
     parameters = {"device_id": device_id, "of_project": project_id}
     row = (await tx.execute(_BY_ID, parameters)).one_or_none()
+    return _to_device(row) if row else None
+
+
+async def lock_device(tx: Transaction, project_id: str, device_id: str) -> Device | None:
+    """Return that device of that project; nobody else changes it until the transaction ends."""
+    parameters = {"device_id": device_id, "of_project": project_id}
+    row = (await tx.execute(_LOCK_BY_ID, parameters)).one_or_none()
     return _to_device(row) if row else None
 
 

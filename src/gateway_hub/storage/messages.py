@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Select, Text, bindparam, cast, literal, or_, select, update
+from sqlalchemy import Select, bindparam, func, literal, or_, select, update
 from sqlalchemy.engine import Row
 
 from gateway_hub.domain.devices import Protocol
@@ -146,7 +146,7 @@ async def list_messages(
 ) -> list[Message]:
     """Return up to *limit* messages with ids below *before*, newest first."""
     statement = (
-        _filter(_MESSAGE, wanted)
+        _filter(_MESSAGE, wanted, tx.dialect)
         .where(messages.c.project_id == project_id, messages.c.id < before)
         .order_by(messages.c.id.desc())
         .limit(limit)
@@ -214,7 +214,7 @@ async def save_progress(tx: Transaction, changed: Iterable[Message]) -> None:
         await tx.execute(_SAVE_PROGRESS, rows)
 
 
-def _filter(statement: Select[Any], wanted: MessageFilter) -> Select[Any]:
+def _filter(statement: Select[Any], wanted: MessageFilter, dialect: str) -> Select[Any]:
     """Return *statement* with a condition for each field of *wanted* that is given."""
     columns = messages.c
     given = {
@@ -236,18 +236,15 @@ def _filter(statement: Select[Any], wanted: MessageFilter) -> Select[Any]:
     if wanted.search is not None:
         statement = statement.where(columns.text.icontains(wanted.search, autoescape=True))
     if wanted.tag is not None:
-        statement = _with_tag(statement, wanted.tag)
+        statement = _with_tag(statement, wanted.tag, dialect)
     return statement
 
 
-def _with_tag(statement: Select[Any], tag: str) -> Select[Any]:
-    """Keep what is routed to *tag*, or went through a device that has it now.
-
-    A tag holds no quotes, so that it can be found whole in the text of the JSON list.
-    """
-    tagged = select(devices.c.id).where(
-        cast(devices.c.tags, Text).contains(f'"{tag}"', autoescape=True)
-    )
+def _with_tag(statement: Select[Any], tag: str, dialect: str) -> Select[Any]:
+    """Keep what is routed to *tag*, or went through a device that has it now."""
+    unnest = func.json_each if dialect == "sqlite" else func.jsonb_array_elements_text
+    tags = unnest(devices.c.tags).table_valued("value")
+    tagged = select(devices.c.id).where(select(tags).where(tags.c.value == tag).exists())
     return statement.where(or_(messages.c.route_tag == tag, messages.c.device_id.in_(tagged)))
 
 

@@ -1,5 +1,7 @@
 """Alembic, driven from code: the scripts are in the wheel, or beside ``src`` in a checkout."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from alembic import command
@@ -32,22 +34,33 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
     On PostgreSQL one process at a time, held by an advisory lock; the others wait and find nothing
     left to do.
     """
-    locked = connection.dialect.name == "postgresql"
-    if locked:
-        connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": _MIGRATION_LOCK})
-        connection.commit()
-    try:
+    with _alone(connection):
         command.upgrade(make_config(connection), revision)
+
+
+@contextmanager
+def _alone(connection: Connection) -> Iterator[None]:
+    """Keep other processes from migrating; without the time limit of a request's statements."""
+    if connection.dialect.name != "postgresql":
+        yield
+        return
+    key = {"key": _MIGRATION_LOCK}
+    connection.execute(text("SET statement_timeout = 0"))
+    connection.execute(text("SELECT pg_advisory_lock(:key)"), key)
+    connection.commit()
+    try:
+        yield
     finally:
-        if locked:
-            connection.rollback()
-            connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": _MIGRATION_LOCK})
-            connection.commit()
+        connection.rollback()
+        connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
+        connection.execute(text("RESET statement_timeout"))
+        connection.commit()
 
 
 def downgrade(connection: Connection, revision: str) -> None:
     """Take the schema back to *revision*."""
-    command.downgrade(make_config(connection), revision)
+    with _alone(connection):
+        command.downgrade(make_config(connection), revision)
 
 
 def current_revision(connection: Connection) -> str | None:

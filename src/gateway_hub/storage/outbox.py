@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, literal, or_, select, text, update
+from sqlalchemy import bindparam, func, insert, literal, or_, select, text, update
 from sqlalchemy.engine import Row
 
 from gateway_hub.domain.messages import Attempt, Message, ReportRecord
@@ -63,6 +63,7 @@ _HELD_OF_REQUEST = _HELD.where(
 _HELD_OF_INBOUND = _HELD.where(
     attempts.c.inbound_message_id.in_(bindparam("inbound_ids", expanding=True)),
     attempts.c.inbound_message_id.is_not(None),
+    attempts.c.lease_until > bindparam("now"),
 ).order_by(attempts.c.wire_id)
 _HAS_DUE = _OVERDUE.with_only_columns(literal(1)).limit(1)
 _RENEW = (
@@ -72,8 +73,13 @@ _RENEW = (
         offers=bindparam("new_offers"),
         last_offered_at=bindparam("now"),
         lease_until=bindparam("new_lease_until"),
+        request_key=bindparam("new_request_key"),
+        inbound_message_id=func.coalesce(
+            bindparam("new_inbound_id"), attempts.c.inbound_message_id
+        ),
     )
 )
+_LOCK_REQUEST = select(func.pg_advisory_xact_lock(func.hashtextextended(bindparam("request"), 0)))
 _LOCK_ATTEMPTS = (
     select(attempts)
     .join(messages, messages.c.id == attempts.c.message_id)
@@ -157,6 +163,15 @@ async def lock_due_offers(
     return [_to_held(row) for row in await tx.execute(_HELD_DUE, parameters)]
 
 
+async def lock_request(tx: Transaction, device_id: str, request_key: str) -> None:
+    """Wait until no other transaction answers that same request.
+
+    SQLite has one writer, so that nobody else can.
+    """
+    if tx.dialect == "postgresql":
+        await tx.execute(_LOCK_REQUEST, {"request": f"{device_id} {request_key}"})
+
+
 async def find_offers_of_request(
     tx: Transaction, device_id: str, request_key: str
 ) -> list[HeldOffer]:
@@ -166,21 +181,40 @@ async def find_offers_of_request(
 
 
 async def find_offers_with_inbound(
-    tx: Transaction, device_id: str, inbound_ids: Sequence[str]
+    tx: Transaction, device_id: str, inbound_ids: Sequence[str], *, now: datetime
 ) -> list[HeldOffer]:
-    """Return what was offered in the answer to those inbound messages, and is still open."""
+    """Return what was offered in the answer to those inbound messages, and is under its lease.
+
+    After that the lease decides: a phone may repeat a message a day later, having forgotten what
+    it has sent.
+    """
     if not inbound_ids:
         return []
-    parameters = {"of_device": device_id, "inbound_ids": list(inbound_ids)}
+    parameters = {"of_device": device_id, "inbound_ids": list(inbound_ids), "now": now}
     return [_to_held(row) for row in await tx.execute(_HELD_OF_INBOUND, parameters)]
 
 
 async def renew_leases(
-    tx: Transaction, renewed: Iterable[tuple[str, int, datetime]], *, now: datetime
+    tx: Transaction,
+    renewed: Iterable[tuple[str, int, datetime]],
+    *,
+    now: datetime,
+    request_key: str | None,
+    inbound_message_id: str | None,
 ) -> None:
-    """Write the number of offers and the end of the lease of each ``(wire id, offers, until)``."""
+    """Write the number of offers and the end of the lease of each ``(wire id, offers, until)``.
+
+    With them the request and the inbound message whose answer carries them now.
+    """
     rows = [
-        {"of_wire_id": wire_id, "new_offers": offers, "new_lease_until": until, "now": now}
+        {
+            "of_wire_id": wire_id,
+            "new_offers": offers,
+            "new_lease_until": until,
+            "new_request_key": request_key,
+            "new_inbound_id": inbound_message_id,
+            "now": now,
+        }
         for wire_id, offers, until in renewed
     ]
     if rows:

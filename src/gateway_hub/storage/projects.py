@@ -13,6 +13,9 @@ from gateway_hub.storage.transactions import Transaction
 
 _PROJECT = select(projects)
 _PROJECT_BY_ID = _PROJECT.where(projects.c.id == bindparam("project_id"))
+_LOCK_PROJECT = (
+    select(projects.c.id).where(projects.c.id == bindparam("project_id")).with_for_update()
+)
 _PROJECT_BY_NAME = _PROJECT.where(projects.c.name == bindparam("name"))
 _PROJECT_PAGE = (
     _PROJECT.where(projects.c.id < bindparam("before"))
@@ -55,6 +58,11 @@ async def find_project(tx: Transaction, project_id: str) -> Project | None:
     """Return the project with that id."""
     row = (await tx.execute(_PROJECT_BY_ID, {"project_id": project_id})).one_or_none()
     return _to_project(row) if row else None
+
+
+async def lock_project(tx: Transaction, project_id: str) -> None:
+    """Keep others who lock that project waiting until the end of the transaction."""
+    await tx.execute(_LOCK_PROJECT, {"project_id": project_id})
 
 
 async def find_project_by_name(tx: Transaction, name: str) -> Project | None:
