@@ -1,0 +1,1 @@
+"""Phones simulated without I/O: what the simulators of all protocols share."""
