@@ -1,10 +1,12 @@
 """Which phone is speaking: proved by a password, or by what it signs with."""
 
+import time
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
+from gateway_hub.domain.errors import UnavailableError
 from gateway_hub.services.devices import DeviceDraft
 from gateway_hub.services.hub import Hub, HubOptions
 from gateway_hub.services.secrets import SecretBox
@@ -108,6 +110,37 @@ async def test_a_signing_phone_is_found_by_its_number_in_any_spelling(hub: Hub) 
         }
     assert await hub.identity.find_signing_devices("+255710000098", None) == []
     assert await hub.identity.find_signing_devices("", None) == []
+
+
+async def _cut_readers_off(hub: Hub, times: float) -> None:
+    """Close every reading connection, and let the next *times* new ones be refused."""
+    left = times
+
+    def refuse(*_arguments: object) -> None:
+        nonlocal left
+        left -= 1
+        if left >= 0:
+            raise ConnectionRefusedError("nobody listens")
+
+    await hub.database._reader.dispose()
+    event.listen(hub.database._reader.sync_engine, "do_connect", refuse)
+
+
+async def test_a_phone_is_not_refused_while_the_database_restarts(hub: Hub) -> None:
+    medic, envaya = await _medic(hub), await register(hub, ENVAYA)
+    await _cut_readers_off(hub, times=3)
+    assert await _find(hub, CHOSEN) == medic
+    await _cut_readers_off(hub, times=3)
+    (found,) = await hub.identity.find_signing_devices("+255710000099", None)
+    assert found.device.id == envaya.device.id
+
+
+async def test_a_caller_of_the_api_is_told_at_once_that_the_database_is_away(hub: Hub) -> None:
+    await _cut_readers_off(hub, times=float("inf"))
+    started = time.monotonic()
+    with pytest.raises(UnavailableError):
+        await hub.access.authenticate("ghk_x")
+    assert time.monotonic() - started < 3
 
 
 async def _spoil_stored_secrets(hub: Hub) -> None:

@@ -94,6 +94,22 @@ async def test_a_failure_leaves_no_file_behind(tmp_path: Path) -> None:
     assert _files(tmp_path) == []
 
 
+async def test_what_a_killed_process_left_half_written_is_removed_once_it_is_old(
+    tmp_path: Path,
+) -> None:
+    store = FileBlobStore(tmp_path)
+    await store.remove_unfinished()
+    kept = await store.get_path((await store.put(io.BytesIO(b"photo"))).key)
+    old, young = kept.parent / ".new-old", kept.parent / ".new-young"
+    for path in (old, young):
+        path.write_bytes(b"half a pho")
+    two_hours_ago = old.stat().st_mtime - 7200
+    for path in (old, kept):
+        os.utime(path, (two_hours_ago, two_hours_ago))
+    await asyncio.gather(*(store.remove_unfinished() for _ in range(4)))
+    assert sorted(_files(tmp_path)) == sorted([young, kept])
+
+
 async def test_a_folder_that_cannot_be_written_is_found_by_the_check(tmp_path: Path) -> None:
     await FileBlobStore(tmp_path / "new" / "attachments").check()
     assert _files(tmp_path) == []

@@ -85,15 +85,16 @@ class DeviceStates:
         return now - first_seen_at > STALE_AFTER
 
     def _is_behind(self, device: Device, phone_clock_at: datetime) -> bool:
-        """Say whether the phone's clock cannot show that any more, going by what it showed."""
+        """Say whether the phone's clock cannot show that any more, going by what it showed.
+
+        After a silence even the newest time seen is a recording, whichever process saw it.
+        """
         state = self.current(device)
-        if state.phone_clock_high_at is None:
+        high = state.phone_clock_high_at
+        if high is None or state.last_seen_at is None:
             return False
-        # In milliseconds: a clock that shows the year 9999 cannot be added to.
-        expected_ms = to_epoch_ms(state.phone_clock_high_at)
-        if state.clock_skew_ms is not None:
-            expected_ms = max(expected_ms, to_epoch_ms(self._clock()) + state.clock_skew_ms)
-        return to_epoch_ms(phone_clock_at) < expected_ms - STALE_AFTER // timedelta(milliseconds=1)
+        silent_long = self._clock() - state.last_seen_at > STALE_AFTER
+        return phone_clock_at < high - STALE_AFTER or (silent_long and phone_clock_at <= high)
 
     def _believes_clock_set_back(self, device: Device, phone_clock_at: datetime) -> bool:
         now = self._clock()

@@ -21,6 +21,11 @@ from gateway_hub.storage.devices import StoredCredential
 from gateway_hub.storage.transactions import Transaction
 
 _PASSWORD_CHECKS_AT_ONCE = 2
+# A phone that is refused while the database restarts loses what it had to say: EnvayaSMS never
+# repeats a status that met an error, but waits 60 s for an answer. The CHT app waits for ever and
+# does nothing else meanwhile.
+_MEDIC_PATIENCE_SECONDS = 10.0
+_ENVAYA_PATIENCE_SECONDS = 30.0
 _NOBODY = b"\0" * 32
 
 
@@ -55,7 +60,9 @@ class PhoneIdentity:
             found = await device_rows.find_medic_candidates(tx, names)
             return await self._with_credentials(tx, found, project)
 
-        devices, credentials = await self._database.read(query)
+        devices, credentials = await self._database.read(
+            query, patience_seconds=_MEDIC_PATIENCE_SECONDS
+        )
         if not devices:
             verify_random_secret(passwords, _NOBODY)
         for device in devices:
@@ -75,7 +82,9 @@ class PhoneIdentity:
             found = await device_rows.find_envaya_candidates(tx, phone_number)
             return await self._with_credentials(tx, found, project)
 
-        devices, credentials = await self._database.read(query)
+        devices, credentials = await self._database.read(
+            query, patience_seconds=_ENVAYA_PATIENCE_SECONDS
+        )
         return [SigningDevice(device, self._decrypt(device, credentials)) for device in devices]
 
     async def _with_credentials(

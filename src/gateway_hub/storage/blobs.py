@@ -6,6 +6,7 @@ import os
 import secrets
 import tempfile
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -80,8 +81,9 @@ class FileBlobStore:
     def _remove_unfinished(self) -> None:
         oldest = time.time() - _UNFINISHED_SECONDS
         for path in self._folder.glob(f"*/{_UNFINISHED}*"):
-            if path.stat().st_mtime < oldest:
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process cleans up too
+                if path.stat().st_mtime < oldest:
+                    path.unlink()
 
     def _make_root(self) -> None:
         if not self._folder.is_dir():

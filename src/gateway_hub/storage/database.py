@@ -1,5 +1,6 @@
 """A database as the services see it: write a use case, read a query, nothing in between."""
 
+import asyncio
 from pathlib import Path
 from typing import TypeVar
 
@@ -23,6 +24,7 @@ from gateway_hub.storage.transactions import CommitGroup, Transaction, UseCase
 T = TypeVar("T")
 
 DEFAULT_PATIENCE_SECONDS = 4.0
+_READ_PAUSE_SECONDS = 0.5
 
 
 class Database:
@@ -71,21 +73,26 @@ class Database:
         """Run *use_case* in a transaction and return its result once that is on disk."""
         return await self._commits.run(use_case, patience_seconds=patience_seconds)
 
-    async def read(self, query: UseCase[T]) -> T:
-        """Run *query* on a reading connection; it sees all that was committed before."""
-        if self._stopped:
-            raise UnavailableError("The hub is stopping.")
-        try:
-            return await self._read_once(query)
-        except Exception as error:
-            if not is_transient(error):
-                raise
-        try:
-            return await self._read_once(query)
-        except Exception as error:
-            if is_transient(error):
-                raise UnavailableError("The database cannot be reached now.") from error
-            raise
+    async def read(self, query: UseCase[T], *, patience_seconds: float = 0) -> T:
+        """Run *query* on a reading connection; it sees all that was committed before.
+
+        A database out of reach is tried once more at once, then for *patience_seconds*; then
+        UnavailableError.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + patience_seconds
+        pause = 0.0
+        while not self._stopped:
+            try:
+                return await self._read_once(query)
+            except Exception as error:
+                if not is_transient(error):
+                    raise
+                if pause and loop.time() >= deadline:
+                    raise UnavailableError("The database cannot be reached now.") from error
+            await asyncio.sleep(pause)
+            pause = _READ_PAUSE_SECONDS
+        raise UnavailableError("The hub is stopping.")
 
     async def _read_once(self, query: UseCase[T]) -> T:
         async with self._reader.connect() as connection:
