@@ -16,7 +16,7 @@ run: $(VENV)/.ready-to-run ## Set up and start the hub on 127.0.0.1:8080
 	$(BIN)/gateway-hub serve
 
 test: $(VENV)/.ready-to-test ## Set up and run all tests
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
 
 check: $(VENV)/.ready-to-test ## Format, lint, types, import rules, dependencies
 	$(BIN)/ruff format --check .

@@ -27,7 +27,8 @@ _DEVICE = (
 _BY_ID = _DEVICE.where(
     devices.c.id == bindparam("device_id"), devices.c.project_id == bindparam("of_project")
 )
-_LOCK_BY_ID = _BY_ID.with_for_update(of=devices)
+# Not against those who only refer to the device, as every message it forwards does.
+_LOCK_BY_ID = _BY_ID.with_for_update(of=devices, key_share=True)
 _BY_USERNAME = _DEVICE.where(
     devices.c.username.in_(bindparam("usernames", expanding=True)),
     devices.c.protocol == Protocol.MEDIC,
