@@ -4,6 +4,7 @@ import asyncio
 import io
 from datetime import UTC, datetime
 
+import asyncpg
 import pytest
 
 from gateway_hub.domain.messages import Direction, MessageType
@@ -11,6 +12,7 @@ from gateway_hub.domain.phone_posts import ForwardedMessage, QuarantinedItem, St
 from gateway_hub.domain.phone_posts import QuarantineKind as Kind
 from gateway_hub.domain.segments import Encoding
 from gateway_hub.services.hub import Hub
+from gateway_hub.storage.engines import normalise_url
 from tests.conftest import FakeClock, MakeHub
 from tests.services.phones import ENVAYA, register, sms, stored, submit
 
@@ -71,29 +73,45 @@ async def test_posts_at_the_same_moment_in_any_process_store_each_message_once(
     assert [answer.repeated for answer in answers].count(False) == 1
 
 
-async def test_posts_that_hold_the_same_messages_in_other_orders_all_get_through(
+_CLAIM = """
+    INSERT INTO inbound_receipts (device_id, dedupe_key, message_id, content_digest, first_seen_at,
+                                  repeats)
+    VALUES ($1, '5', 'm', '', 0, 0)
+"""
+_BLOCKED = "SELECT count(*) FROM pg_locks WHERE NOT granted"
+
+
+@pytest.mark.parametrize("database_url", ["postgres"], indirect=True)
+@pytest.mark.postgres
+async def test_posts_that_hold_the_same_messages_in_other_orders_do_not_block_one_another(
     make_hub: MakeHub, database_url: str
 ) -> None:
     """The timed poll and the poll at an incoming SMS run in parallel on the phone.
 
-    Were they to block each other, PostgreSQL would let one fail after a second.
+    A third party stops both in the middle; were each then to wait for the other, PostgreSQL would
+    let one fail after a second.
     """
-    hubs = [await make_hub()]
-    if not hubs[0].database.is_sqlite:
-        hubs.append(await make_hub())
+    hubs = [await make_hub(), await make_hub()]
     phone = await register(hubs[0])
     batch = [sms(str(number), f"text {number}") for number in range(10)]
-    answers = await asyncio.gather(
-        *(
-            phone.post(
-                messages=batch[:: 1 if turn % 2 else -1],
-                hub=hubs[turn % len(hubs)],
-                patience_seconds=0.5,
-            )
-            for turn in range(6)
-        )
-    )
-    assert len(answers) == 6
+    url = normalise_url(database_url).set(drivername="postgresql")
+    other = await asyncpg.connect(url.render_as_string(hide_password=False))
+    try:
+        transaction = other.transaction()
+        await transaction.start()
+        await other.execute(_CLAIM, phone.device.id)
+        posts = [
+            asyncio.create_task(phone.post(messages=order, hub=hub, patience_seconds=0))
+            for order, hub in zip([batch, batch[::-1]], hubs, strict=True)
+        ]
+        async with asyncio.timeout(5):
+            while await other.fetchval(_BLOCKED) < 2:
+                await asyncio.sleep(0.01)
+        await transaction.rollback()
+        answers = await asyncio.gather(*posts)
+    finally:
+        await other.close()
+    assert sorted(answer.repeated for answer in answers) == [False, True]
     messages = [item.message for item in await stored(hubs[0], phone.project_id)]
     assert sorted(item.text for item in messages) == sorted(item.text for item in batch)
 

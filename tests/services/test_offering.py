@@ -301,12 +301,23 @@ async def test_a_repeated_offer_is_in_the_answer_to_the_repeated_message_too(
     hub: Hub, clock: FakeClock
 ) -> None:
     phone = await register(hub, ENVAYA)
-    held = await submit(hub, phone.project_id)
-    assert await phone.poll(request_key="a") == [held.id]
+    first, second = [await submit(hub, phone.project_id) for _ in range(2)]
+    assert await phone.poll(request_key="a") == [first.id, second.id]
     clock.advance(minutes=10)
-    assert await phone.poll(request_key="b", messages=[sms("1")]) == [held.id]
+    assert await phone.poll(request_key="b", messages=[sms("1")]) == [first.id, second.id]
     clock.advance(seconds=20)
-    assert await phone.poll(request_key="c", messages=[sms("1")]) == [held.id]
+    assert await phone.poll(request_key="c", messages=[sms("1")]) == [first.id, second.id]
+
+
+async def test_a_reply_offered_again_with_another_message_comes_with_that_ones_repeat(
+    hub: Hub, clock: FakeClock
+) -> None:
+    phone = await register(hub, ENVAYA)
+    reply = await submit(hub, phone.project_id)
+    assert await phone.poll(messages=[sms("1")]) == [reply.id]
+    clock.advance(minutes=10)
+    assert await phone.poll(messages=[sms("2")]) == [reply.id]
+    assert await phone.poll(messages=[sms("2")]) == [reply.id]
 
 
 async def test_a_message_repeated_a_day_later_is_no_reason_to_send_its_reply_again(

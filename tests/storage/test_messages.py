@@ -98,10 +98,8 @@ def _filters(medic: Phone, envaya: Phone, clock: FakeClock) -> dict[str, tuple[A
             {"created_before": last_minute, "direction": Direction.OUTBOUND},
             {"50% off", "500 off", "a_b", "aXb"},
         ),
-        "made at that very moment": (
-            {"created_after": clock.now, "created_before": clock.now},
-            set(),
-        ),
+        "made after that very moment": ({"created_after": clock.now}, set()),
+        "made before the first": ({"created_before": clock.now - timedelta(minutes=2)}, set()),
         "a part of the text in any case": ({"search": "hELLO"}, {"Hello Hub"}),
         "a percent sign": ({"search": "0% o"}, {"50% off"}),
         "an underscore": ({"search": "a_"}, {"a_b"}),
