@@ -21,8 +21,12 @@ def upgrade() -> None:
         sa.Column("id", ID, nullable=False),
         sa.Column("name", sa.String(length=64), nullable=False),
         sa.Column("region", sa.String(length=2), nullable=True),
+        sa.Column("if_uncertain", sa.String(length=8), nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("updated_at", MOMENT, nullable=False),
+        sa.CheckConstraint(
+            "if_uncertain IN ('wait', 'resend')", name=op.f("ck_projects_if_uncertain")
+        ),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_projects")),
         sa.UniqueConstraint("name", name=op.f("uq_projects_name")),
     )
@@ -61,6 +65,7 @@ def upgrade() -> None:
         sa.Column("tags", JSON, nullable=False),
         sa.Column("send_limit_segments", sa.Integer(), nullable=True),
         sa.Column("send_limit_seconds", sa.Integer(), nullable=True),
+        sa.Column("recipients_per_month", sa.Integer(), nullable=True),
         sa.Column("paused", sa.Boolean(), nullable=False),
         sa.Column("created_at", MOMENT, nullable=False),
         sa.Column("updated_at", MOMENT, nullable=False),
@@ -74,6 +79,7 @@ def upgrade() -> None:
     op.create_index(op.f("ix_devices_number_key"), "devices", ["number_key"], unique=False)
     op.create_index(op.f("ix_devices_project_id_id"), "devices", ["project_id", "id"], unique=False)
     op.create_index(op.f("ix_devices_username"), "devices", ["username"], unique=False)
+
     op.create_table(
         "device_credentials",
         sa.Column("id", ID, nullable=False),
@@ -95,6 +101,18 @@ def upgrade() -> None:
     )
 
     op.create_table(
+        "device_recipients",
+        sa.Column("device_id", ID, nullable=False),
+        sa.Column("month", sa.String(length=7), nullable=False),
+        sa.Column("contact_key", sa.String(length=255), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["device_id"], ["devices.id"], name=op.f("fk_device_recipients_device_id_devices")
+        ),
+        sa.PrimaryKeyConstraint(
+            "device_id", "month", "contact_key", name=op.f("pk_device_recipients")
+        ),
+    )
+    op.create_table(
         "device_states",
         sa.Column("device_id", ID, nullable=False),
         sa.Column("last_seen_at", MOMENT, nullable=True),
@@ -106,12 +124,24 @@ def upgrade() -> None:
         sa.Column("settings_version", sa.BigInteger(), nullable=True),
         sa.Column("send_limit_segments", sa.Integer(), nullable=True),
         sa.Column("clock_skew_ms", sa.BigInteger(), nullable=True),
+        sa.Column("poll_gap_ms", sa.BigInteger(), nullable=True),
+        sa.Column("takes_commands", sa.Boolean(), nullable=True),
         sa.Column("phone_clock_high_at", MOMENT, nullable=True),
         sa.Column("last_status", sa.String(length=64), nullable=True),
         sa.ForeignKeyConstraint(
             ["device_id"], ["devices.id"], name=op.f("fk_device_states_device_id_devices")
         ),
         sa.PrimaryKeyConstraint("device_id", name=op.f("pk_device_states")),
+    )
+    op.create_table(
+        "device_usage",
+        sa.Column("device_id", ID, nullable=False),
+        sa.Column("minute", sa.Integer(), nullable=False),
+        sa.Column("segments", sa.Integer(), nullable=False),
+        sa.ForeignKeyConstraint(
+            ["device_id"], ["devices.id"], name=op.f("fk_device_usage_device_id_devices")
+        ),
+        sa.PrimaryKeyConstraint("device_id", "minute", name=op.f("pk_device_usage")),
     )
     op.create_table(
         "inbound_receipts",
@@ -149,11 +179,14 @@ def upgrade() -> None:
         sa.Column("segments", sa.Integer(), nullable=True),
         sa.Column("route_device_id", ID, nullable=True),
         sa.Column("route_tag", sa.String(length=64), nullable=True),
-        sa.Column("route_key", sa.String(length=150), nullable=True),
+        sa.Column("queue", sa.String(length=150), nullable=True),
+        sa.Column("preferred_until", MOMENT, nullable=True),
         sa.Column("device_id", ID, nullable=True),
         sa.Column("device_protocol", sa.String(length=16), nullable=True),
         sa.Column("priority", sa.Integer(), nullable=False),
         sa.Column("send_at", MOMENT, nullable=True),
+        sa.Column("due_at", MOMENT, nullable=True),
+        sa.Column("cancel_requested_at", MOMENT, nullable=True),
         sa.Column("expires_at", MOMENT, nullable=True),
         sa.Column("max_attempts", sa.Integer(), nullable=False),
         sa.Column("attempt_count", sa.Integer(), nullable=False),
@@ -193,7 +226,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_messages_due",
         "messages",
-        ["send_at"],
+        ["due_at"],
         unique=False,
         sqlite_where=sa.text("status = 'scheduled'"),
         postgresql_where=sa.text("status = 'scheduled'"),
@@ -207,6 +240,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("status IN ('scheduled', 'queued') AND expires_at IS NOT NULL"),
     )
     op.create_index(
+        "ix_messages_preferred",
+        "messages",
+        ["preferred_until"],
+        unique=False,
+        sqlite_where=sa.text("status = 'queued' AND preferred_until IS NOT NULL"),
+        postgresql_where=sa.text("status = 'queued' AND preferred_until IS NOT NULL"),
+    )
+    op.create_index(
         op.f("ix_messages_project_id_contact_key_id"),
         "messages",
         ["project_id", "contact_key", "id"],
@@ -218,7 +259,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_messages_queue",
         "messages",
-        ["route_key", sa.text("priority DESC"), "id"],
+        ["queue", sa.text("priority DESC"), "id"],
         unique=False,
         sqlite_where=sa.text("status = 'queued'"),
         postgresql_where=sa.text("status = 'queued'"),
@@ -287,6 +328,8 @@ def upgrade() -> None:
         sa.Column("first_offered_at", MOMENT, nullable=False),
         sa.Column("last_offered_at", MOMENT, nullable=False),
         sa.Column("lease_until", MOMENT, nullable=False),
+        sa.Column("last_sign_at", MOMENT, nullable=False),
+        sa.Column("cancel_requested_at", MOMENT, nullable=True),
         sa.Column("soft_failures", sa.Integer(), nullable=False),
         sa.Column("last_failed_at", MOMENT, nullable=True),
         sa.Column("error_code", sa.String(length=64), nullable=True),
@@ -312,6 +355,14 @@ def upgrade() -> None:
         sa.UniqueConstraint("message_id", "number", name=op.f("uq_attempts_message_id_number")),
     )
     op.create_index(
+        "ix_attempts_cancel",
+        "attempts",
+        ["device_id", "cancel_requested_at"],
+        unique=False,
+        sqlite_where=sa.text("cancel_requested_at IS NOT NULL"),
+        postgresql_where=sa.text("cancel_requested_at IS NOT NULL"),
+    )
+    op.create_index(
         "ix_attempts_inbound",
         "attempts",
         ["inbound_message_id"],
@@ -324,6 +375,14 @@ def upgrade() -> None:
         "attempts",
         ["device_id", "lease_until"],
         unique=False,
+        sqlite_where=sa.text("status IN ('dispatched', 'uncertain')"),
+        postgresql_where=sa.text("status IN ('dispatched', 'uncertain')"),
+    )
+    op.create_index(
+        "ix_attempts_overdue",
+        "attempts",
+        ["lease_until"],
+        unique=False,
         sqlite_where=sa.text("status = 'dispatched'"),
         postgresql_where=sa.text("status = 'dispatched'"),
     )
@@ -332,8 +391,18 @@ def upgrade() -> None:
         "attempts",
         ["device_id", "request_key"],
         unique=False,
-        sqlite_where=sa.text("status = 'dispatched' AND request_key IS NOT NULL"),
-        postgresql_where=sa.text("status = 'dispatched' AND request_key IS NOT NULL"),
+        sqlite_where=sa.text("status IN ('dispatched', 'uncertain') AND request_key IS NOT NULL"),
+        postgresql_where=sa.text(
+            "status IN ('dispatched', 'uncertain') AND request_key IS NOT NULL"
+        ),
+    )
+    op.create_index(
+        "ix_attempts_working",
+        "attempts",
+        ["last_sign_at"],
+        unique=False,
+        sqlite_where=sa.text("status IN ('accepted', 'pending')"),
+        postgresql_where=sa.text("status IN ('accepted', 'pending')"),
     )
 
     op.create_table(
@@ -363,6 +432,8 @@ def upgrade() -> None:
 def downgrade() -> None:
     """Remove everything; the indexes go with their tables."""
     for table in (
+        "device_recipients",
+        "device_usage",
         "reports",
         "attempts",
         "attachments",

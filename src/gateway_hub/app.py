@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp
@@ -27,6 +28,7 @@ def create_hub(
         attachments_folder=settings.data_dir / "attachments",
         secret_keys=load_secret_keys(settings),
         migrate=settings.migrates_at_start,
+        offline_after=timedelta(seconds=settings.offline_after_seconds),
         operator_token=operator_token,
     )
     return Hub(options, clock)

@@ -65,6 +65,13 @@ class Settings(BaseSettings):
         description="How long an EnvayaSMS poll with nothing to send is held; 0 answers at once. "
         "The app gives up after 60.",
     )
+    offline_after_seconds: float = Field(
+        600.0,
+        ge=60,
+        le=86_400,
+        description="Silence after which a phone counts as away at the latest; sooner for one that "
+        "usually asks more often.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least important lines to log."
     )

@@ -26,6 +26,8 @@ NEEDED = {
     ("GET", "/v1/messages"): "messages:read",
     ("GET", "/v1/messages/{message_id}"): "messages:read",
     ("POST", "/v1/messages/{message_id}/cancel"): "messages:write",
+    ("POST", "/v1/messages/{message_id}/resend"): "messages:write",
+    ("POST", "/v1/messages/estimate"): "messages:read",
     ("POST", "/v1/devices"): "devices:write",
     ("GET", "/v1/devices"): "devices:read",
     ("GET", "/v1/devices/{device_id}"): "devices:read",

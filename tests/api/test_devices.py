@@ -15,7 +15,8 @@ from tests.conftest import FakeClock
 DEVICE = [
     *("id", "name", "protocol", "username", "phone_number", "tags", "send_limit", "server_url"),
     *("region", "paused", "online", "last_seen_at", "app_version", "model", "battery_percent"),
-    *("power", "network", "settings_version", "clock_skew_ms", "last_status", "backlog"),
+    *("power", "network", "settings_version", "clock_skew_ms", "last_status"),
+    *("backlog", "budget_left"),
     *("created_at", "updated_at"),
 ]
 ISSUED = ["credentials", "warnings", "setup", "pairing_qr"]
@@ -43,7 +44,7 @@ async def test_a_new_device_is_told_with_credentials_that_open_it(
     made = await _create(admin, tags=["b", "a", "b"], region="TZ")
     assert list(made) == [*DEVICE, *ISSUED]
     assert (made["tags"], made["region"], made["warnings"]) == (["b", "a"], "TZ", [])
-    assert made["send_limit"] == {"segments": 30, "seconds": 1800}
+    assert made["send_limit"] == {"segments": 30, "seconds": 1800, "recipients_per_month": None}
     assert (made["online"], made["last_seen_at"], made["backlog"]) == (False, None, 0)
     credentials = made["credentials"]
     assert credentials["username"] == made["username"]
@@ -59,7 +60,7 @@ async def test_a_new_device_is_told_with_credentials_that_open_it(
 async def test_an_envaya_phone_has_a_number_and_a_password(admin: httpx.AsyncClient) -> None:
     made = (await admin.post("/v1/devices", json=ENVAYA)).json()
     assert made["credentials"]["username"] is None
-    assert made["send_limit"] == {"segments": 100, "seconds": 3600}
+    assert made["send_limit"] == {"segments": 100, "seconds": 3600, "recipients_per_month": None}
     assert made["setup"]["app"] == "EnvayaSMS"
     assert {item["field"]: item["value"] for item in made["setup"]["fields"]} == {
         "Server URL": "http://hub.example.test/envaya",
@@ -119,7 +120,7 @@ async def test_what_a_phone_tells_is_shown(
 async def test_only_the_given_fields_are_changed(
     admin: httpx.AsyncClient, clock: FakeClock
 ) -> None:
-    limit = {"segments": 5, "seconds": 60}
+    limit = {"segments": 5, "seconds": 60, "recipients_per_month": 7}
     made = await _create(admin, phone_number="+255700000001", tags=["a"], send_limit=limit)
     path = f"/v1/devices/{made['id']}"
     before = {name: made[name] for name in DEVICE}
@@ -133,7 +134,7 @@ async def test_only_the_given_fields_are_changed(
     taken = dict.fromkeys(("phone_number", "send_limit", "server_url", "region"))
     told = (await admin.patch(path, json=taken)).json()
     assert (told["phone_number"], told["server_url"]) == (None, None)
-    assert told["send_limit"] == {"segments": 30, "seconds": 1800}
+    assert told["send_limit"] == {"segments": 30, "seconds": 1800, "recipients_per_month": None}
     told = (await admin.patch(path, json={"send_limit": limit})).json()
     assert told["send_limit"] == limit
 

@@ -20,7 +20,15 @@ COMMON = [
     *("send_at", "expires_at", "error", "reference", "metadata", "attachments"),
     *("created_at", "updated_at", "sms_sent_at", "sms_received_at"),
 ]
-OUTBOUND = [*COMMON, "max_attempts", "if_uncertain", "attempts", "reached"]
+OUTBOUND = [
+    *COMMON,
+    "max_attempts",
+    "if_uncertain",
+    "attempts",
+    "reached",
+    "due_at",
+    "cancel_requested_at",
+]
 NOON = "2026-03-01T12:00:00.000Z"
 
 
@@ -92,6 +100,8 @@ async def test_a_message_is_told_as_it_was_given(admin: httpx.AsyncClient) -> No
         "if_uncertain": "resend",
         "attempts": [],
         "reached": {"scheduled": NOON},
+        "due_at": "2026-03-01T15:00:00.123Z",
+        "cancel_requested_at": None,
     }
     one = (await admin.get(answer.headers["location"])).json()
     assert list(one) == [*OUTBOUND, "reports"]
@@ -168,7 +178,7 @@ async def test_a_filter_lets_through_what_it_names(
     hub: Hub, admin: httpx.AsyncClient, clock: FakeClock
 ) -> None:
     project_id = await _project_id(hub)
-    await hub.access.change_project(project_id, region="TZ")
+    await hub.access.change_project(project_id, {"region": "TZ"})
     device = await phones.register(hub, project_id, "clinic-a")
     await phones.forward_sms(hub, device, "+255712000001", "in 100% of_cases")
     clock.advance(hours=1)

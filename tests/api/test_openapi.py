@@ -65,8 +65,8 @@ def test_an_operation_says_all_there_is_to_know(operation: dict[str, Any]) -> No
         expected |= {"400", "413", "415"}
     statuses = set(operation["responses"])
     assert expected <= statuses
-    [success] = [status for status in statuses if status.startswith("2")]
-    assert statuses - expected - {success} <= {"409"}
+    success = min(status for status in statuses if status.startswith("2"))
+    assert statuses - expected - {success} <= {"202", "409"}
     if success == "201":
         assert "Location" in operation["responses"][success]["headers"]
 
@@ -85,7 +85,7 @@ def test_every_body_has_an_example(operation: dict[str, Any]) -> None:
 
 
 def test_operation_ids_are_unique() -> None:
-    assert len(IDS) == len(set(IDS)) == 21
+    assert len(IDS) == len(set(IDS)) == 23
 
 
 def test_every_problem_is_described_as_one() -> None:

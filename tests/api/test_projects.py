@@ -18,6 +18,7 @@ async def test_a_project_is_made_and_found_by_id_and_name(admin: httpx.AsyncClie
         ("id", made["id"]),
         ("name", "ministry-1"),
         ("region", "TZ"),
+        ("if_uncertain", "wait"),
         ("created_at", NOON),
         ("updated_at", NOON),
     ]

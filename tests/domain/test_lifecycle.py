@@ -88,7 +88,7 @@ def test_uncertainty_is_ended_by_any_word_of_the_phone() -> None:
 
 def test_only_what_was_handed_over_and_not_sent_becomes_uncertain() -> None:
     before = {status for status in Status if may_move(status, S.UNCERTAIN)}
-    assert before == {S.DISPATCHED, S.ACCEPTED}
+    assert before == {S.DISPATCHED, S.ACCEPTED, S.PENDING}
 
 
 def test_only_what_was_not_handed_over_expires() -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from gateway_hub.domain.devices import Device, PhoneFacts, Protocol
+from gateway_hub.domain.devices import Device, PhoneFacts, Protocol, SendLimit
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Message, MessageDetails, MessageDraft, MessageType, Route
 from gateway_hub.domain.phone_posts import (
@@ -113,10 +113,18 @@ async def register(
     number: str = "+255710000099",
     tags: tuple[str, ...] = (),
     region: str | None = None,
+    send_limit: SendLimit | None = None,
 ) -> Phone:
     """Return a new phone, of the default project if no other is named."""
     project_id = project_id or (await hub.access.ensure_default_project()).id
-    draft = DeviceDraft("phone", protocol, phone_number=number, tags=tags, region=region)
+    draft = DeviceDraft(
+        "phone",
+        protocol,
+        phone_number=number,
+        tags=tags,
+        region=region,
+        send_limit=send_limit,
+    )
     view, issued = await hub.devices.create(project_id, draft)
     return Phone(hub, project_id, view.device, issued)
 

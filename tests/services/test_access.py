@@ -169,7 +169,7 @@ async def test_a_project_has_a_name_of_its_own(hub: Hub, clock: FakeClock) -> No
         assert raised.value.code == "name_taken"
     await _refused(hub.access.get_project("nowhere"), NotFoundError)
     clock.advance(minutes=1)
-    changed = await hub.access.change_project("clinic", region="KE")
+    changed = await hub.access.change_project("clinic", {"region": "KE"})
     assert changed == replace(made, region="KE", updated_at=clock.now)
     assert await hub.access.get_project("clinic") == changed
     assert await hub.access.list_projects(before="~", limit=10) == [changed, default]
@@ -185,7 +185,7 @@ async def test_of_projects_with_one_name_made_at_once_one_is_made(hub: Hub) -> N
 @pytest.mark.parametrize("region", ["", "tz", "XX", "TZA", "\0"])
 async def test_a_region_is_a_country(hub: Hub, region: str) -> None:
     await _refused(hub.access.create_project("clinic", region), InvalidInputError)
-    await _refused(hub.access.change_project("default", region=region), InvalidInputError)
+    await _refused(hub.access.change_project("default", {"region": region}), InvalidInputError)
 
 
 async def test_the_first_key_is_made_once(hub: Hub) -> None:

@@ -44,6 +44,7 @@ async def test_what_a_phone_tells_is_known_at_once_and_what_it_leaves_out_stays(
     assert await _state(hub, phone) == told
     clock.advance(minutes=1)
     await _tell(phone)
+    told = replace(told, poll_gap_ms=60_000)
     assert await _state(hub, phone) == replace(told, last_seen_at=clock.now)
     await _tell(phone, battery_percent=0, power="none")
     last = replace(told, last_seen_at=clock.now, battery_percent=0, power="none")

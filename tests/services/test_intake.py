@@ -244,7 +244,7 @@ async def test_who_wrote_to_whom_is_kept_as_given_and_in_e164(
 
 async def test_a_number_is_read_in_the_devices_region_or_else_in_the_projects(hub: Hub) -> None:
     project = await hub.access.ensure_default_project()
-    await hub.access.change_project(project.id, region="KE")
+    await hub.access.change_project(project.id, {"region": "KE"})
     for region, key in [("TZ", "1"), (None, "2")]:
         phone = await register(hub, region=region)
         await phone.post(messages=[sms(key, contact="0710 000 009")])

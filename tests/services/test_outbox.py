@@ -21,13 +21,13 @@ NOON = datetime.fromisoformat("2026-03-01T12:00:00Z")
 
 async def _run_due(hub: Hub) -> None:
     """Let everything that is due be done; the hub does the same by itself every second."""
-    while await hub.outbox.run_due():
+    while await hub.caretaker.run_due():
         pass
 
 
 async def test_a_message_is_kept_as_it_was_asked_for(hub: Hub) -> None:
     project = await hub.access.ensure_default_project()
-    await hub.access.change_project(project.id, region="TZ")
+    await hub.access.change_project(project.id, {"region": "TZ"})
     expires_at = NOON + timedelta(days=1)
     draft = MessageDraft(
         to="0710 000 001",

@@ -129,7 +129,7 @@ async def test_a_held_poll_ends_when_a_scheduled_message_is_due(hub: Hub, clock:
     await submit(hub, phone.project_id, send_at=clock.now + timedelta(hours=1))
     held = await _hold(phone)
     clock.advance(hours=1)
-    while await hub.outbox.run_due():
+    while await hub.caretaker.run_due():
         pass
     assert await _ends(held) is True
 
@@ -150,7 +150,7 @@ async def test_held_polls_hold_no_connection_and_end_when_the_hub_stops(hub: Hub
     phones = [await register(hub) for _ in range(20)]
     held = [await _hold(phone) for phone in phones]
     assert _connections_in_use(hub) == 0
-    assert await hub.outbox.run_due() == 0
+    assert await hub.caretaker.run_due() == 0
     await hub.stop()
     assert [await _ends(task) for task in held] == [False] * 20
 

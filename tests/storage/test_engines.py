@@ -94,7 +94,7 @@ async def test_a_reading_transaction_of_sqlite_sees_one_moment(database_url: str
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         async with _connected(create_reader_engine, database_url) as reader:
             assert await _ask(reader, count) == 0
-            other.execute("INSERT INTO projects VALUES ('id', 'name', NULL, 0, 0)")
+            other.execute("INSERT INTO projects VALUES ('id', 'name', NULL, 'wait', 0, 0)")
             assert await _ask(reader, count) == 0
             await reader.rollback()
             assert await _ask(reader, count) == 1

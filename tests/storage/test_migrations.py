@@ -179,7 +179,7 @@ def test_a_migration_that_fails_leaves_a_sqlite_file_as_it_was(tmp_path: Path) -
 
 _MANY_MESSAGES = """
     INSERT INTO messages (id, project_id, direction, type, status, text, to_number, contact_key,
-                          route_key, device_id, priority, send_at, expires_at, max_attempts,
+                          queue, device_id, priority, due_at, expires_at, max_attempts,
                           attempt_count, if_uncertain, reference, metadata, reached, created_at,
                           updated_at)
     SELECT 'm' || n, 'project', 'outbound', 'sms', CASE WHEN n % 50 = 0 THEN 'queued'
@@ -191,17 +191,17 @@ _MANY_MESSAGES = """
 """
 _MANY_ATTEMPTS = """
     INSERT INTO attempts (wire_id, message_id, device_id, number, status, offers, first_offered_at,
-                          last_offered_at, lease_until, soft_failures, request_key,
+                          last_offered_at, lease_until, last_sign_at, soft_failures, request_key,
                           inbound_message_id)
     SELECT 'm' || n, 'm' || n, 'device', 1, CASE WHEN n % 50 = 2 THEN 'dispatched' ELSE 'sent' END,
-           1, n, n, n, 0, 'k' || n, CASE WHEN n % 10 = 2 THEN 'm' || n END
+           1, n, n, n, n, 0, 'k' || n, CASE WHEN n % 10 = 2 THEN 'm' || n END
       FROM numbers
 """
 _NUMBERS = (
     "WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 4999)"
 )
 _FILL = (
-    "INSERT INTO projects VALUES ('project', 'project', NULL, 0, 0)",
+    "INSERT INTO projects VALUES ('project', 'project', NULL, 'wait', 0, 0)",
     "INSERT INTO devices (id, project_id, name, protocol, tags, paused, created_at, updated_at)"
     " VALUES ('device', 'project', 'phone', 'medic', '[]', false, 0, 0)",
     _MANY_MESSAGES.replace("SELECT", f"{_NUMBERS} SELECT", 1),
@@ -240,6 +240,20 @@ _QUERIES: dict[str, tuple[str, Query]] = {
         lambda tx: outbox_rows.lock_due_offers(
             tx, device_id="device", now=NOW, offers_below=2, limit=10
         ),
+    ),
+    "what is overdue with any device": (
+        "ix_attempts_overdue",
+        lambda tx: outbox_rows.lock_overdue(tx, now=datetime(1970, 1, 1, tzinfo=UTC), limit=10),
+    ),
+    "what phones work on without a word": (
+        "ix_attempts_working",
+        lambda tx: outbox_rows.lock_working_silently(
+            tx, since=datetime(1970, 1, 1, tzinfo=UTC), limit=10
+        ),
+    ),
+    "what waited for its device long enough": (
+        "ix_messages_preferred",
+        lambda tx: outbox_rows.lock_preferred_past(tx, now=NOW, limit=10),
     ),
     "what a request was answered with": (
         "ix_attempts_request",

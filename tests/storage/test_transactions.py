@@ -30,7 +30,10 @@ from gateway_hub.storage.tables import projects
 from gateway_hub.storage.transactions import MAX_SHARED, CommitGroup, Transaction
 from tests.conftest import FakeClock
 
-_ADD = text("INSERT INTO projects (id, name, created_at, updated_at) VALUES (:name, :name, 0, 0)")
+_ADD = text(
+    "INSERT INTO projects (id, name, if_uncertain, created_at, updated_at) "
+    "VALUES (:name, :name, 'wait', 0, 0)"
+)
 _PATIENCE = 5.0
 
 UseCase = Callable[[Transaction], Awaitable[str]]

@@ -31,10 +31,13 @@ class SendLimitFields(GivenFields):
 
     segments: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
     seconds: Annotated[int, Field(strict=True, ge=1, le=_MOST_SECONDS)]
+    recipients_per_month: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = Field(
+        None, description="How many distinct numbers the carrier lets it send to; null: any."
+    )
 
     def to_limit(self) -> SendLimit:
         """Return the limit."""
-        return SendLimit(self.segments, self.seconds)
+        return SendLimit(self.segments, self.seconds, self.recipients_per_month)
 
 
 class CredentialsRequest(GivenFields):
@@ -112,6 +115,7 @@ class SendLimitResponse(BaseModel):
 
     segments: int
     seconds: int
+    recipients_per_month: int | None
 
 
 class DeviceResponse(BaseModel):
@@ -138,6 +142,7 @@ class DeviceResponse(BaseModel):
     clock_skew_ms: int | None = Field(description="The phone's clock minus ours.")
     last_status: str | None
     backlog: int = Field(description="Queued messages it could be given.")
+    budget_left: int = Field(description="Segments it may be given now.")
     created_at: Moment
     updated_at: Moment
 
@@ -173,7 +178,11 @@ def to_device_response(view: DeviceView) -> DeviceResponse:
         username=device.username,
         phone_number=device.phone_number,
         tags=list(device.tags),
-        send_limit=SendLimitResponse(segments=limit.segments, seconds=limit.seconds),
+        send_limit=SendLimitResponse(
+            segments=limit.segments,
+            seconds=limit.seconds,
+            recipients_per_month=limit.recipients_per_month,
+        ),
         server_url=device.server_url,
         region=device.region,
         paused=device.paused,
@@ -188,6 +197,7 @@ def to_device_response(view: DeviceView) -> DeviceResponse:
         clock_skew_ms=state.clock_skew_ms,
         last_status=state.last_status,
         backlog=view.backlog,
+        budget_left=view.budget_left,
         created_at=device.created_at,
         updated_at=device.updated_at,
     )

@@ -78,6 +78,8 @@ _OUTBOUND_MESSAGE: dict[str, Any] = {
         }
     ],
     "reached": {"queued": _AT, "dispatched": "2026-01-31T09:30:02.100Z", "sent": _LATER},
+    "due_at": None,
+    "cancel_requested_at": None,
 }
 
 _OUTBOUND_MESSAGE_DETAILS: dict[str, Any] = {
@@ -168,7 +170,7 @@ _DEVICE: dict[str, Any] = {
     "username": "phone-e8f7a442",
     "phone_number": "+255700000001",
     "tags": ["clinic-a"],
-    "send_limit": {"segments": 30, "seconds": 1800},
+    "send_limit": {"segments": 30, "seconds": 1800, "recipients_per_month": None},
     "server_url": None,
     "region": "TZ",
     "paused": False,
@@ -183,6 +185,7 @@ _DEVICE: dict[str, Any] = {
     "clock_skew_ms": None,
     "last_status": None,
     "backlog": 3,
+    "budget_left": 27,
     "created_at": _AT,
     "updated_at": _AT,
 }
@@ -222,6 +225,7 @@ _PROJECT: dict[str, Any] = {
     "id": _PROJECT_ID,
     "name": "ministry-of-health",
     "region": "TZ",
+    "if_uncertain": "wait",
     "created_at": _AT,
     "updated_at": _AT,
 }
@@ -253,6 +257,20 @@ def _page_of(item: dict[str, Any]) -> dict[str, Any]:
     return {"data": [item], "next_cursor": None}
 
 
+_ESTIMATE_REQUEST: dict[str, Any] = {
+    "to": "+255712345678",
+    "text": "Your appointment is on Monday \u2013 at 10:00.",
+}
+
+_ESTIMATE: dict[str, Any] = {
+    "encoding": "ucs2",
+    "segments": 1,
+    "forcing_characters": ["\u2013"],
+    "transliterated_text": "Your appointment is on Monday - at 10:00.",
+    "devices": [{"device_id": _DEVICE_ID, "name": "Clinic A", "online": True, "earliest_at": _AT}],
+    "earliest_at": _AT,
+}
+
 EXAMPLES: dict[str, dict[str, Any]] = {
     "ApiKeyPageResponse": _page_of(_API_KEY),
     "ApiKeyResponse": _API_KEY,
@@ -263,6 +281,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "CreatedDeviceResponse": _CREATED_DEVICE,
     "DevicePageResponse": _page_of(_DEVICE),
     "DeviceResponse": _DEVICE,
+    "EstimateRequest": _ESTIMATE_REQUEST,
+    "EstimateResponse": _ESTIMATE,
     "InboundMessageResponse": _INBOUND_MESSAGE,
     "IssuedCredentialsResponse": _ISSUED_CREDENTIALS,
     "MessagePageResponse": _page_of(_OUTBOUND_MESSAGE),

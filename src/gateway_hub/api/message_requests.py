@@ -63,9 +63,10 @@ class SendMessageRequest(GivenFields):
     max_attempts: Annotated[int, Field(strict=True, ge=1, le=10)] = Field(
         1, description="How often to try anew after a final failure."
     )
-    if_uncertain: IfUncertain = Field(
-        IfUncertain.WAIT,
-        description="What to do when it may or may not have been sent: `wait` never sends twice.",
+    if_uncertain: IfUncertain | None = Field(
+        None,
+        description="What to do when it may or may not have been sent: `wait` never sends it "
+        "twice, `resend` sends it again; the project's own if not given.",
     )
     reference: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
         None, description="Your own id for it; need not be unique."
@@ -90,6 +91,19 @@ class SendMessageRequest(GivenFields):
             reference=self.reference,
             metadata=self.metadata,
         )
+
+
+class EstimateRequest(GivenFields):
+    """A message to be looked ahead for; nothing is sent."""
+
+    to: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    text: Annotated[str, StringConstraints(min_length=1, max_length=16_000)]
+    route: RouteRequest | None = None
+
+    def to_route(self) -> Route:
+        """Return the route, in the services' words."""
+        route = self.route or RouteRequest.model_construct()
+        return Route(device_id=route.device_id, tag=route.tag)
 
 
 class MessageListQuery(PageQuery):

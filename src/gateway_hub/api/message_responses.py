@@ -114,6 +114,10 @@ class OutboundMessageResponse(_MessageResponse):
     if_uncertain: IfUncertain
     attempts: list[AttemptResponse]
     reached: dict[str, str] = Field(description="When it first had each status.")
+    due_at: Moment | None = Field(description="When it is queued, while it is `scheduled`.")
+    cancel_requested_at: Moment | None = Field(
+        description="When its phone was asked to give it back."
+    )
 
 
 class OutboundMessageDetailsResponse(OutboundMessageResponse):
@@ -166,6 +170,8 @@ def _outbound_fields(details: MessageDetails) -> dict[str, Any]:
         "if_uncertain": message.if_uncertain,
         "attempts": [_to_attempt(item) for item in details.attempts],
         "reached": message.reached,
+        "due_at": message.due_at,
+        "cancel_requested_at": message.cancel_requested_at,
     }
 
 

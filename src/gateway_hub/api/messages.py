@@ -6,13 +6,18 @@ from fastapi import APIRouter, Query, Request, Response
 
 from gateway_hub.api.authentication import MessagesReader, MessagesWriter
 from gateway_hub.api.context import HubDependency
+from gateway_hub.api.estimates import EstimateResponse, to_estimate_response
 from gateway_hub.api.fields import PathId
 from gateway_hub.api.message_batches import (
     SendBatchRequest,
     SendBatchResponse,
     to_batch_response,
 )
-from gateway_hub.api.message_requests import MessageListQuery, SendMessageRequest
+from gateway_hub.api.message_requests import (
+    EstimateRequest,
+    MessageListQuery,
+    SendMessageRequest,
+)
 from gateway_hub.api.message_responses import (
     MessageDetailsResponse,
     MessagePageResponse,
@@ -21,11 +26,12 @@ from gateway_hub.api.message_responses import (
     to_message_response,
     to_outbound_response,
 )
-from gateway_hub.api.openapi import CONFLICTS, CREATED
+from gateway_hub.api.openapi import ASKED_BACK, CONFLICTS, CREATED
 from gateway_hub.api.pages import Pager
 from gateway_hub.api.problems import find_request_id
 from gateway_hub.api.routes import ApiRoute, BulkApiRoute
 from gateway_hub.domain.access import Principal
+from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import MessageDetails
 from gateway_hub.domain.numbers import contact_key
 from gateway_hub.services.hub import Hub
@@ -87,14 +93,46 @@ async def get_message(
     "/{message_id}/cancel",
     summary="Cancel a message",
     operation_id="message_cancel",
-    responses=CONFLICTS,
+    responses={**ASKED_BACK, **CONFLICTS},
 )
 async def cancel_message(
+    hub: HubDependency, caller: MessagesWriter, message_id: PathId, response: Response
+) -> OutboundMessageResponse:
+    """Take a message back: at once (200) while no phone has it; one that is cancelled stays so.
+
+    A phone that knows how is asked to give it back (202): it becomes `cancelled`, or turns out to
+    have been sent. Other phones cannot be asked: 409.
+    """
+    message = await hub.outbox.cancel(caller.project_id, message_id)
+    if message.status is not Status.CANCELLED:
+        response.status_code = 202
+    return to_outbound_response(await hub.outbox.get(caller.project_id, message_id))
+
+
+@router.post(
+    "/{message_id}/resend",
+    summary="Send a message again",
+    operation_id="message_resend",
+    responses=CONFLICTS,
+)
+async def resend_message(
     hub: HubDependency, caller: MessagesWriter, message_id: PathId
 ) -> OutboundMessageResponse:
-    """Take a message back before any phone has it; one that is cancelled stays so."""
-    await hub.outbox.cancel(caller.project_id, message_id)
+    """Give a message that is `failed`, `uncertain` or `cancelled` another attempt.
+
+    One that was `uncertain` may reach its recipient twice.
+    """
+    await hub.outbox.resend(caller.project_id, message_id)
     return to_outbound_response(await hub.outbox.get(caller.project_id, message_id))
+
+
+@router.post("/estimate", summary="Estimate a message", operation_id="message_estimate")
+async def estimate_message(
+    hub: HubDependency, caller: MessagesReader, request: EstimateRequest
+) -> EstimateResponse:
+    """Tell what a message would cost and who could send it when; nothing is stored."""
+    found = await hub.estimates.estimate(caller.project_id, request.text, request.to_route())
+    return to_estimate_response(found)
 
 
 async def _to_filter(hub: Hub, caller: Principal, query: MessageListQuery) -> MessageFilter:

@@ -26,6 +26,7 @@ CREATED: Responses = {
         },
     }
 }
+ASKED_BACK: Responses = {202: {"description": "The phone was asked to give it back."}}
 CONFLICTS: Responses = {409: {"description": "Not in this state."}}
 BYTES: Responses = {
     200: {

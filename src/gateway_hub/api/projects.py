@@ -3,16 +3,17 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, StringConstraints
+from pydantic import BaseModel, Field, StringConstraints
 
 from gateway_hub.api.authentication import Admin
 from gateway_hub.api.context import HubDependency
-from gateway_hub.api.fields import GivenFields, PathId, Region
+from gateway_hub.api.fields import LEFT_OUT, GivenFields, PathId, Region
 from gateway_hub.api.openapi import CONFLICTS, CREATED
 from gateway_hub.api.pages import PageQuery, Pager, PageResponse
 from gateway_hub.api.routes import ApiRoute
 from gateway_hub.api.times import Moment
 from gateway_hub.domain.access import Project
+from gateway_hub.domain.messages import IfUncertain
 
 router = APIRouter(prefix="/projects", tags=["Projects and keys"], route_class=ApiRoute)
 
@@ -22,12 +23,16 @@ class CreateProjectRequest(GivenFields):
 
     name: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,63}$")]
     region: Region | None = None
+    if_uncertain: IfUncertain = Field(
+        IfUncertain.WAIT, description="Of messages that do not say it themselves."
+    )
 
 
 class UpdateProjectRequest(GivenFields):
     """What to change; a field left out stays, null takes its value away."""
 
     region: Region | None = None
+    if_uncertain: IfUncertain = LEFT_OUT
 
 
 class ProjectResponse(BaseModel):
@@ -36,6 +41,7 @@ class ProjectResponse(BaseModel):
     id: str
     name: str
     region: str | None
+    if_uncertain: IfUncertain
     created_at: Moment
     updated_at: Moment
 
@@ -55,7 +61,7 @@ async def create_project(
     hub: HubDependency, _caller: Admin, request: CreateProjectRequest, response: Response
 ) -> ProjectResponse:
     """Make a project: nothing in it is seen from any other."""
-    project = await hub.access.create_project(request.name, request.region)
+    project = await hub.access.create_project(request.name, request.region, request.if_uncertain)
     response.headers["Location"] = f"/v1/projects/{project.id}"
     return _to_response(project)
 
@@ -81,10 +87,11 @@ async def get_project(hub: HubDependency, _caller: Admin, project_id: PathId) ->
 async def update_project(
     hub: HubDependency, _caller: Admin, project_id: PathId, request: UpdateProjectRequest
 ) -> ProjectResponse:
-    """Set the default region of the project's numbers."""
+    """Set the defaults of the project's numbers and messages."""
     project = await hub.access.get_project(project_id)
-    if "region" in request.model_fields_set:
-        project = await hub.access.change_project(project.id, region=request.region)
+    changes = {name: getattr(request, name) for name in request.model_fields_set}
+    if changes:
+        project = await hub.access.change_project(project.id, changes)
     return _to_response(project)
 
 
@@ -93,6 +100,7 @@ def _to_response(project: Project) -> ProjectResponse:
         id=project.id,
         name=project.name,
         region=project.region,
+        if_uncertain=project.if_uncertain,
         created_at=project.created_at,
         updated_at=project.updated_at,
     )

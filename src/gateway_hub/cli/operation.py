@@ -31,6 +31,9 @@ def serve(
     long_poll_seconds: Annotated[
         float | None, typer.Option(help="How long an EnvayaSMS poll is held.")
     ] = None,
+    offline_after_seconds: Annotated[
+        float | None, typer.Option(help="Silence after which a phone counts as away.")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
     log_format: Annotated[str | None, typer.Option(help="auto, console or json.")] = None,
     migrate_at_start: Annotated[
@@ -50,6 +53,7 @@ def serve(
         medic_paths=medic_paths,
         envaya_paths=envaya_paths,
         long_poll_seconds=long_poll_seconds,
+        offline_after_seconds=offline_after_seconds,
         log_level=log_level and log_level.upper(),
         log_format=log_format and log_format.lower(),
         migrate_at_start=migrate_at_start,

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from gateway_hub.domain.messages import IfUncertain
+
 DEFAULT_PROJECT = "default"
 
 
@@ -22,11 +24,15 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """The owner of devices, messages and keys; *region* is the default one of its numbers."""
+    """The owner of devices, messages and keys.
+
+    *region* is the default one of its numbers, *if_uncertain* of its messages.
+    """
 
     id: str
     name: str
     region: str | None
+    if_uncertain: IfUncertain
     created_at: datetime
     updated_at: datetime
 

@@ -14,10 +14,14 @@ class Protocol(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SendLimit:
-    """The most a device may send: *segments* in any *seconds*."""
+    """The most a device may send: *segments* in any *seconds*.
+
+    *recipients_per_month* is a cap that some carriers put on distinct numbers; None: no cap.
+    """
 
     segments: int
     seconds: int
+    recipients_per_month: int | None = None
 
 
 # Stock Android asks the owner after 30 SMS in 30 minutes; EnvayaSMS counts 100 per hour itself
@@ -33,12 +37,14 @@ class LeasePolicy:
     """How long a device may keep silent about a message before it is offered again.
 
     Each offer of the same wire id doubles the lease up to *longest*; after *max_offers* (None: no
-    limit) it is not offered again.
+    limit) it is not offered again. *repeats_are_harmless* for ever: also when a phone comes back
+    that was away for so long that nobody knows what it did.
     """
 
     first: timedelta
     longest: timedelta
     max_offers: int | None
+    repeats_are_harmless: bool
 
     def lease_after(self, offers: int) -> timedelta:
         """Return the lease of offer number *offers* (the first is 1)."""
@@ -50,8 +56,18 @@ class LeasePolicy:
 # own retry away, so it is rare. EnvayaSMS remembers sent ids in memory only: one repeat, soon
 # enough to find the memory still there, recovers a lost report; more could send the SMS twice.
 LEASE_POLICIES: dict[Protocol, LeasePolicy] = {
-    Protocol.MEDIC: LeasePolicy(timedelta(minutes=5), timedelta(hours=1), max_offers=None),
-    Protocol.ENVAYA: LeasePolicy(timedelta(minutes=10), timedelta(minutes=10), max_offers=2),
+    Protocol.MEDIC: LeasePolicy(
+        first=timedelta(minutes=5),
+        longest=timedelta(hours=1),
+        max_offers=None,
+        repeats_are_harmless=True,
+    ),
+    Protocol.ENVAYA: LeasePolicy(
+        first=timedelta(minutes=10),
+        longest=timedelta(minutes=10),
+        max_offers=2,
+        repeats_are_harmless=False,
+    ),
 }
 
 MAX_OFFERS_PER_ANSWER = 10
@@ -74,6 +90,7 @@ class PhoneFacts:
     send_limit_segments: int | None = None
     phone_clock_at: datetime | None = None
     status: str | None = None
+    takes_commands: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +106,8 @@ class DeviceState:
     settings_version: int | None = None
     send_limit_segments: int | None = None
     clock_skew_ms: int | None = None
+    poll_gap_ms: int | None = None
+    takes_commands: bool | None = None
     phone_clock_high_at: datetime | None = None
     last_status: str | None = None
 

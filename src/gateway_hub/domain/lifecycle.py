@@ -24,14 +24,18 @@ class Status(StrEnum):
 
 S = Status
 
+LADDER = (S.SCHEDULED, S.QUEUED, S.DISPATCHED, S.ACCEPTED, S.PENDING, S.SENT, S.DELIVERED)
+"""The way of a message that goes well; no report moves one backwards along it."""
+
 _MOVES: dict[Status, frozenset[Status]] = {
-    S.SCHEDULED: frozenset({S.QUEUED, S.CANCELLED, S.EXPIRED}),
-    S.QUEUED: frozenset({S.DISPATCHED, S.CANCELLED, S.EXPIRED}),
+    # What waits for another attempt may hear late that the one before did succeed.
+    S.SCHEDULED: frozenset({S.QUEUED, S.CANCELLED, S.EXPIRED, S.SENT, S.DELIVERED}),
+    S.QUEUED: frozenset({S.DISPATCHED, S.CANCELLED, S.EXPIRED, S.SENT, S.DELIVERED}),
     S.DISPATCHED: frozenset(
         {S.ACCEPTED, S.PENDING, S.SENT, S.DELIVERED, S.FAILED, S.UNCERTAIN, S.CANCELLED}
     ),
     S.ACCEPTED: frozenset({S.PENDING, S.SENT, S.DELIVERED, S.FAILED, S.UNCERTAIN, S.CANCELLED}),
-    S.PENDING: frozenset({S.SENT, S.DELIVERED, S.FAILED}),
+    S.PENDING: frozenset({S.SENT, S.DELIVERED, S.FAILED, S.UNCERTAIN}),
     S.SENT: frozenset({S.DELIVERED}),
     S.DELIVERED: frozenset(),
     # Both apps go on trying by themselves, and a person may press "Retry": what was given up
@@ -46,6 +50,12 @@ _MOVES: dict[Status, frozenset[Status]] = {
 
 CANCELLABLE = frozenset({S.SCHEDULED, S.QUEUED})
 """Statuses in which no phone has seen the message, so that taking it back is certain."""
+
+ASKED_BACK = frozenset({S.DISPATCHED, S.ACCEPTED, S.PENDING})
+"""Statuses in which a phone has the message: only it can say whether it comes back."""
+
+RESENDABLE = frozenset({S.FAILED, S.UNCERTAIN, S.CANCELLED})
+"""Ends after which a person may ask for another attempt."""
 
 _FINAL = frozenset({S.DELIVERED, S.FAILED, S.UNCERTAIN, S.CANCELLED, S.EXPIRED, S.RECEIVED})
 

@@ -84,8 +84,10 @@ class Attempt:
     first_offered_at: datetime
     last_offered_at: datetime
     lease_until: datetime
+    last_sign_at: datetime
     soft_failures: int = 0
     last_failed_at: datetime | None = None
+    cancel_requested_at: datetime | None = None
     error: MessageError | None = None
 
 
@@ -131,6 +133,11 @@ class Message:
     metadata: dict[str, str] = field(default_factory=dict)
     error: MessageError | None = None
     reached: dict[str, str] = field(default_factory=dict)
+    contact_key: str = ""
+    due_at: datetime | None = None
+    queue: str | None = None
+    preferred_until: datetime | None = None
+    cancel_requested_at: datetime | None = None
     sms_sent_at: datetime | None = None
     sms_received_at: datetime | None = None
     repeats: int = 0
@@ -153,7 +160,10 @@ class MessageDetails:
 
 @dataclass(frozen=True, slots=True)
 class MessageDraft:
-    """An outbound message as a backend asks for it, before it is checked."""
+    """An outbound message as a backend asks for it, before it is checked.
+
+    *if_uncertain* None: the project's default.
+    """
 
     to: str
     text: str
@@ -162,6 +172,6 @@ class MessageDraft:
     send_at: datetime | None = None
     expires_at: datetime | None = None
     max_attempts: int = 1
-    if_uncertain: IfUncertain = IfUncertain.WAIT
+    if_uncertain: IfUncertain | None = None
     reference: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)

@@ -108,11 +108,19 @@ class Offer:
 
 
 @dataclass(frozen=True, slots=True)
+class CancelCommand:
+    """Asks the phone to give a message back, if it has not sent it yet."""
+
+    wire_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class PhoneAnswer:
-    """What the phone is to be told: outbound messages, best first.
+    """What the phone is to be told: outbound messages, best first, and what to take back.
 
     *repeated* says that every message it forwarded was stored before.
     """
 
     offers: tuple[Offer, ...] = ()
+    cancels: tuple[CancelCommand, ...] = ()
     repeated: bool = False

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from gateway_hub.domain.clock import format_rfc3339
 from gateway_hub.domain.devices import ENVAYA_MAX_TRIES
-from gateway_hub.domain.lifecycle import Status, may_move
-from gateway_hub.domain.messages import Attempt, Message, MessageError
+from gateway_hub.domain.lifecycle import LADDER, Status, may_move
+from gateway_hub.domain.messages import Attempt, Message, MessageError, Route
 from gateway_hub.domain.phone_posts import PhoneReport
 
 _SAME_FAILURE_WITHIN = timedelta(seconds=15)
@@ -24,6 +24,7 @@ class Outcome:
 
 def apply_report(message: Message, attempt: Attempt, report: PhoneReport, now: datetime) -> Outcome:
     """Return what is so after *report*; a late, repeated or unknown one changes nothing."""
+    attempt = replace(attempt, last_sign_at=now)
     if report.status is None:
         return Outcome(message, attempt, applied=False)
     if report.status is Status.FAILED and not report.gives_up:
@@ -59,12 +60,25 @@ def _apply_status(
     message: Message, attempt: Attempt, status: Status, error: MessageError | None, now: datetime
 ) -> Outcome:
     applied = False
-    if may_move(attempt.status, status):
+    if may_move(attempt.status, status) and not _is_behind(message, attempt, status):
         attempt = replace(attempt, status=status, error=_kept_error(attempt.error, status, error))
         applied = True
-    if applied and may_move(message.status, status):
+    if applied and _concerns(message, attempt, status) and may_move(message.status, status):
         message = move(message, status, now, error=_kept_error(message.error, status, error))
     return Outcome(message, attempt, applied)
+
+
+def _is_behind(message: Message, attempt: Attempt, status: Status) -> bool:
+    """Say whether an attempt in doubt had come further than *status* before the doubt began."""
+    if attempt.status is not Status.UNCERTAIN or status not in LADDER:
+        return False
+    further = LADDER[LADDER.index(status) + 1 :]
+    return any(later in message.reached for later in further)
+
+
+def _concerns(message: Message, attempt: Attempt, status: Status) -> bool:
+    """Say whether the message follows its attempt: of an earlier one only good news counts."""
+    return attempt.number == message.attempt_count or status in {Status.SENT, Status.DELIVERED}
 
 
 def move(
@@ -90,3 +104,26 @@ def _error_of(report: PhoneReport) -> MessageError | None:
     if report.status is not Status.FAILED:
         return None
     return MessageError("device_failed", report.reason or "the phone gave no reason")
+
+
+def requeue(message: Message, now: datetime, due_at: datetime | None = None) -> Message:
+    """Return *message* waiting for another attempt, at *due_at* or at once.
+
+    The error of the attempt before stays to be seen.
+    """
+    waits = due_at is not None and due_at > now
+    status = Status.SCHEDULED if waits else Status.QUEUED
+    moved = move(message, status, now, error=message.error)
+    return replace(
+        moved,
+        due_at=due_at,
+        queue=message.route.key(message.project_id),
+        preferred_until=None,
+        cancel_requested_at=None,
+    )
+
+
+def prefer(message: Message, device_id: str, until: datetime) -> Message:
+    """Return *message* standing in that device's own queue until then."""
+    queue = Route(device_id=device_id).key(message.project_id)
+    return replace(message, queue=queue, preferred_until=until)

@@ -3,6 +3,7 @@
 import hmac
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from gateway_hub.domain.access import DEFAULT_PROJECT, ApiKey, Principal, Project, Scope
 from gateway_hub.domain.clock import Clock
@@ -14,6 +15,7 @@ from gateway_hub.domain.errors import (
     UnauthenticatedError,
 )
 from gateway_hub.domain.ids import AFTER_ALL_IDS, new_id
+from gateway_hub.domain.messages import IfUncertain
 from gateway_hub.domain.numbers import is_known_region
 from gateway_hub.services.secrets import generate_api_key, hash_random_secret
 from gateway_hub.storage import projects as project_rows
@@ -46,7 +48,7 @@ class Access:
     async def ensure_default_project(self) -> Project:
         """Return the project ``default``, made now if it is not there."""
         now = self._clock()
-        project = Project(new_id(), DEFAULT_PROJECT, None, now, now)
+        project = Project(new_id(), DEFAULT_PROJECT, None, IfUncertain.WAIT, now, now)
 
         async def use_case(tx: Transaction) -> Project:
             await project_rows.add_project_if_absent(tx, project)
@@ -99,11 +101,16 @@ class Access:
         token = self._operator_token
         return token is not None and hmac.compare_digest(secret.encode(), token.encode())
 
-    async def create_project(self, name: str, region: str | None) -> Project:
+    async def create_project(
+        self,
+        name: str,
+        region: str | None,
+        if_uncertain: IfUncertain = IfUncertain.WAIT,
+    ) -> Project:
         """Return the new project. Raises ConflictError if the name is taken."""
         check_region(region)
         now = self._clock()
-        project = Project(new_id(), name, region, now, now)
+        project = Project(new_id(), name, region, if_uncertain, now, now)
 
         async def use_case(tx: Transaction) -> None:
             await project_rows.add_project_if_absent(tx, project)
@@ -134,12 +141,10 @@ class Access:
 
         return await self._database.read(query)
 
-    async def change_project(self, project_id: str, *, region: str | None) -> Project:
-        """Set the default region of a project's numbers."""
-        check_region(region)
-        changed = replace(
-            await self.get_project(project_id), region=region, updated_at=self._clock()
-        )
+    async def change_project(self, project_id: str, changes: dict[str, Any]) -> Project:
+        """Set the fields of *changes*: region, if_uncertain. Raises NotFoundError."""
+        check_region(changes.get("region"))
+        changed = replace(await self.get_project(project_id), **changes, updated_at=self._clock())
 
         async def use_case(tx: Transaction) -> None:
             await project_rows.update_project(tx, changed)

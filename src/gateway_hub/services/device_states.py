@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from gateway_hub.domain.clock import Clock, to_epoch_ms
 from gateway_hub.domain.devices import Device, DeviceState, PhoneFacts
+from gateway_hub.domain.silence import is_online, learn_gap
 from gateway_hub.storage import devices as device_rows
 from gateway_hub.storage.database import Database
 from gateway_hub.storage.transactions import Transaction
@@ -29,7 +30,9 @@ class DeviceStates:
 
     FLUSH_SECONDS = 5.0
 
-    def __init__(self, database: Database, clock: Clock) -> None:
+    def __init__(self, database: Database, offline_after: timedelta, clock: Clock) -> None:
+        """Count a device as away after *offline_after* of silence at the latest."""
+        self._offline_after = offline_after
         self._database = database
         self._clock = clock
         self._states: dict[str, DeviceState] = {}
@@ -48,11 +51,20 @@ class DeviceStates:
         )
         return held if newer else stored
 
+    def is_online(self, device: Device) -> bool:
+        """Say whether *device* is there: seen within a few of its own poll gaps."""
+        state = self.current(device)
+        return is_online(state.last_seen_at, state.poll_gap_ms, self._offline_after, self._clock())
+
     def note(self, device: Device, facts: PhoneFacts) -> None:
         """Take in what *device* told now."""
         now = self._clock()
         told = {name: value for name in _SAME_NAMED if (value := getattr(facts, name)) is not None}
-        state = replace(self.current(device), last_seen_at=now, **told)
+        before = self.current(device)
+        state = replace(before, last_seen_at=now, **told)
+        if before.last_seen_at is not None and now > before.last_seen_at:
+            gap = learn_gap(before.poll_gap_ms, now - before.last_seen_at)
+            state = replace(state, poll_gap_ms=gap)
         if facts.status is not None:
             state = replace(state, last_status=facts.status)
         if facts.phone_clock_at is not None:

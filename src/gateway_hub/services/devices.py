@@ -10,6 +10,7 @@ from gateway_hub.domain.devices import Device, DeviceState, Protocol, SendLimit
 from gateway_hub.domain.errors import ConflictError, InvalidInputError, NotFoundError
 from gateway_hub.domain.ids import new_id
 from gateway_hub.services.access import check_region
+from gateway_hub.services.budgets import read_budget
 from gateway_hub.services.device_states import DeviceStates
 from gateway_hub.services.phone_identity import PhoneIdentity, SigningDevice
 from gateway_hub.services.secrets import (
@@ -25,8 +26,6 @@ from gateway_hub.storage.database import Database
 from gateway_hub.storage.devices import StoredCredential
 from gateway_hub.storage.inbound import QuarantineRecord
 from gateway_hub.storage.transactions import Transaction
-
-OFFLINE_AFTER = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,12 +54,22 @@ class IssuedCredentials:
 
 @dataclass(frozen=True, slots=True)
 class DeviceView:
-    """A device with what is known of it now."""
+    """A device with what is known of it now.
+
+    *backlog* counts queued messages it could be given, *budget_left* segments it may send now.
+    """
 
     device: Device
     state: DeviceState
     online: bool
     backlog: int
+    budget_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Load:
+    backlog: int
+    budget_left: int
 
 
 class Devices:
@@ -112,38 +121,36 @@ class Devices:
             await device_rows.add_credential(tx, credential)
 
         await self._database.write(use_case)
-        return self._view(device, backlog=0), issued
+        limit = device.effective_send_limit.segments
+        return self._view(device, _Load(0, limit)), issued
 
     async def get(self, project_id: str, device_id: str) -> DeviceView:
         """Return a device. Raises NotFoundError."""
 
-        async def query(tx: Transaction) -> tuple[Device, int] | None:
+        async def query(tx: Transaction) -> tuple[Device, _Load] | None:
             device = await device_rows.find_device(tx, project_id, device_id)
-            return (device, await device_rows.count_backlog(tx, device)) if device else None
+            return (device, await self._load(tx, device)) if device else None
 
         found = await self._database.read(query)
         if found is None:
             raise _not_found()
-        return self._view(found[0], backlog=found[1])
+        return self._view(*found)
 
     async def list_devices(self, project_id: str, *, before: str, limit: int) -> list[DeviceView]:
         """Return up to *limit* devices with ids below *before*, newest first."""
 
-        async def query(tx: Transaction) -> list[tuple[Device, int]]:
+        async def query(tx: Transaction) -> list[tuple[Device, _Load]]:
             found = await device_rows.list_devices(tx, project_id, before=before, limit=limit)
-            return [(device, await device_rows.count_backlog(tx, device)) for device in found]
+            return [(device, await self._load(tx, device)) for device in found]
 
-        return [
-            self._view(device, backlog=backlog)
-            for device, backlog in await self._database.read(query)
-        ]
+        return [self._view(*item) for item in await self._database.read(query)]
 
     async def change(self, project_id: str, device_id: str, changes: dict[str, Any]) -> DeviceView:
         """Set the fields of *changes*: name, phone_number, tags, send_limit, server_url, region,
         paused. Raises NotFoundError, InvalidInputError."""
         check_region(changes.get("region"))
 
-        async def use_case(tx: Transaction) -> tuple[Device, int]:
+        async def use_case(tx: Transaction) -> tuple[Device, _Load]:
             device = await device_rows.lock_device(tx, project_id, device_id)
             if device is None:
                 raise _not_found()
@@ -151,10 +158,9 @@ class Devices:
             if changed.protocol is Protocol.ENVAYA and not changed.phone_number:
                 raise _number_missing()
             await device_rows.update_device(tx, changed)
-            return changed, await device_rows.count_backlog(tx, changed)
+            return changed, await self._load(tx, changed)
 
-        changed, backlog = await self._database.write(use_case)
-        return self._view(changed, backlog=backlog)
+        return self._view(*await self._database.write(use_case))
 
     async def delete(self, project_id: str, device_id: str) -> None:
         """Remove a device: it can no longer post; its messages stay. Raises NotFoundError."""
@@ -198,11 +204,16 @@ class Devices:
 
         return await self._database.read(query)
 
-    def _view(self, device: Device, *, backlog: int) -> DeviceView:
+    async def _load(self, tx: Transaction, device: Device) -> _Load:
+        budget = await read_budget(tx, device, self._clock())
+        return _Load(await device_rows.count_backlog(tx, device), budget.left)
+
+    def _view(self, device: Device, load: _Load) -> DeviceView:
         state = self._states.current(device)
-        seen = state.last_seen_at
-        online = seen is not None and self._clock() - seen <= OFFLINE_AFTER
-        return DeviceView(replace(device, state=state), state, online, backlog)
+        online = self._states.is_online(device)
+        return DeviceView(
+            replace(device, state=state), state, online, load.backlog, load.budget_left
+        )
 
     async def _check_distinct(self, project_id: str, draft: DeviceDraft) -> None:
         """Raise ConflictError if no request could tell the new device from one there is.

@@ -52,7 +52,9 @@ class PhoneExchange:
             now = self._clock()
             return await self._run(tx, device, post, arrivals, told, now=now, takes_work=takes_work)
 
-        return await self._database.write(use_case, patience_seconds=patience_seconds)
+        return await self._database.write(
+            use_case, patience_seconds=patience_seconds, lock_order=device.id
+        )
 
     async def wait_for_work(self, device: Device, *, seconds: float) -> bool:
         """Wait until there is work for *device*, at most *seconds*; say whether there is.
@@ -106,7 +108,8 @@ class PhoneExchange:
         if not takes_work:
             return PhoneAnswer(repeated=repeated)
         occasion = Occasion(post.request_key, taken.message_ids, taken.repeated_ids)
-        return PhoneAnswer(await offering.offer(tx, device, occasion, now), repeated)
+        offers = await offering.offer(tx, device, occasion, now)
+        return PhoneAnswer(offers, await offering.find_cancels(tx, device, now), repeated)
 
 
 def _says_nothing(post: PhonePost) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import structlog
@@ -11,8 +12,10 @@ from gateway_hub.domain.clock import Clock
 from gateway_hub.domain.errors import HubError
 from gateway_hub.services.access import Access
 from gateway_hub.services.attachments import Attachments
+from gateway_hub.services.caretaker import Caretaker
 from gateway_hub.services.device_states import DeviceStates
 from gateway_hub.services.devices import Devices
+from gateway_hub.services.estimates import Estimates
 from gateway_hub.services.exchange import PhoneExchange
 from gateway_hub.services.outbox import Outbox
 from gateway_hub.services.phone_identity import PhoneIdentity
@@ -22,6 +25,7 @@ from gateway_hub.storage.blobs import FileBlobStore
 from gateway_hub.storage.database import Database
 
 _DUE_SECONDS = 1.0
+_FORGET_SECONDS = 3600.0
 _RETRY_SECONDS = 5.0
 
 log = structlog.get_logger(__name__)
@@ -35,6 +39,7 @@ class HubOptions:
     attachments_folder: Path
     secret_keys: list[str]
     migrate: bool
+    offline_after: timedelta = timedelta(minutes=10)
     operator_token: str | None = None
 
 
@@ -47,11 +52,13 @@ class Hub:
         self.database = Database(options.database_url)
         secret_box = SecretBox(options.secret_keys)
         self.wakeups = Wakeups()
-        self.states = DeviceStates(self.database, clock)
+        self.states = DeviceStates(self.database, options.offline_after, clock)
         self.access = Access(self.database, clock, options.operator_token)
         self.identity = PhoneIdentity(self.database, secret_box, clock)
         self.devices = Devices(self.database, secret_box, self.identity, self.states, clock)
-        self.outbox = Outbox(self.database, self.wakeups, clock)
+        self.outbox = Outbox(self.database, self.states, self.wakeups, clock)
+        self.estimates = Estimates(self.database, self.states, clock)
+        self.caretaker = Caretaker(self.database, self.states, self.wakeups, clock)
         self.attachments = Attachments(FileBlobStore(options.attachments_folder))
         self.phones = PhoneExchange(self.database, self.states, self.wakeups, clock)
 
@@ -65,10 +72,12 @@ class Hub:
             await self.database.stop()
             raise
         self._tasks = [
-            asyncio.create_task(_keep_doing(self._run_due, _DUE_SECONDS), name="due-messages"),
-            asyncio.create_task(
-                _keep_doing(self.states.flush, self.states.FLUSH_SECONDS), name="device-states"
-            ),
+            asyncio.create_task(_keep_doing(work, seconds), name=work.__qualname__)
+            for work, seconds in (
+                (self._run_due, _DUE_SECONDS),
+                (self.states.flush, self.states.FLUSH_SECONDS),
+                (self.caretaker.forget_old_usage, _FORGET_SECONDS),
+            )
         ]
 
     async def stop(self) -> None:
@@ -96,7 +105,7 @@ class Hub:
         return failing
 
     async def _run_due(self) -> None:
-        while await self.outbox.run_due():
+        while await self.caretaker.run_due():
             pass
 
 

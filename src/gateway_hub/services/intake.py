@@ -133,11 +133,11 @@ def _to_new(device: Device, region: str | None, arrival: Arrival, now: datetime)
         segments=size.segments if size else None,
         device_id=device.id,
         device_protocol=device.protocol,
+        contact_key=contact_key(forwarded.contact, region),
         sms_sent_at=forwarded.sms_sent_at,
         sms_received_at=forwarded.sms_received_at,
     )
-    key = contact_key(forwarded.contact, region)
-    return NewMessage(message, contact_key=key, text_original=forwarded.text_original)
+    return NewMessage(message, text_original=forwarded.text_original)
 
 
 def _parts_of(arrival: Arrival) -> list[Attachment]:

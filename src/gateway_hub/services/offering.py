@@ -9,9 +9,10 @@ from gateway_hub.domain.ids import new_id
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Attempt, Message
 from gateway_hub.domain.numbers import handover_number
-from gateway_hub.domain.phone_posts import Offer
+from gateway_hub.domain.phone_posts import CancelCommand, Offer
 from gateway_hub.domain.reporting import move
 from gateway_hub.domain.routing import served_queues
+from gateway_hub.services import budgets
 from gateway_hub.storage import messages as message_rows
 from gateway_hub.storage import outbox as outbox_rows
 from gateway_hub.storage.outbox import HeldOffer
@@ -36,16 +37,16 @@ class Occasion:
 
 async def has_work(tx: Transaction, device: Device, now: datetime, request_key: str | None) -> bool:
     """Say whether `offer` would have anything for *device*."""
-    if device.paused:
-        return False
     if request_key is not None and await outbox_rows.find_offers_of_request(
         tx, device.id, request_key
     ):
         return True
+    if await find_cancels(tx, device, now):
+        return True
     return await outbox_rows.has_work(
         tx,
         device_id=device.id,
-        queues=served_queues(device),
+        queues=() if device.paused else served_queues(device),
         now=now,
         offers_below=_most_offers(device),
     )
@@ -57,17 +58,25 @@ async def offer(
     """Return what *device* is to send now, best first.
 
     A request that was answered before gets the same messages under the same wire ids; then come
-    those whose lease ran out in silence, then the head of the queue.
+    those whose lease ran out in silence, then the head of the queue as far as the budget goes. A
+    paused device only finishes what it holds.
     """
-    if device.paused:
-        return ()
     again = await _find_answered(tx, device, occasion, now)
     if again:
         return _in_order(again)[:MAX_OFFERS_PER_ANSWER]
     overdue = await _renew_overdue(tx, device, occasion, now)
-    room = MAX_OFFERS_PER_ANSWER - len(overdue)
+    room = 0 if device.paused else MAX_OFFERS_PER_ANSWER - len(overdue)
     claimed = await _claim(tx, device, occasion, now, room) if room > 0 else []
     return _in_order([*overdue, *claimed])
+
+
+async def find_cancels(tx: Transaction, device: Device, now: datetime) -> tuple[CancelCommand, ...]:
+    """Return what *device* is asked to give back; asked again at each answer for a while."""
+    if not device.state.takes_commands:
+        return ()
+    since = now - LEASE_POLICIES[device.protocol].first
+    asked = await outbox_rows.find_asked_back(tx, device.id, since=since)
+    return tuple(CancelCommand(wire_id) for wire_id in asked)
 
 
 async def _find_answered(
@@ -115,7 +124,8 @@ async def _claim(
     tx: Transaction, device: Device, occasion: Occasion, now: datetime, room: int
 ) -> list[HeldOffer]:
     heads = await outbox_rows.lock_queue_heads(tx, served_queues(device), now=now, limit=room)
-    claimed = [_dispatch(message, device, now) for message in heads]
+    chosen = await budgets.choose(tx, device, heads, now, most=room)
+    claimed = [_dispatch(message, device, now) for message in chosen]
     attempts = [_first_offer(message, device, now) for message in claimed]
     await message_rows.save_progress(tx, claimed)
     await outbox_rows.add_attempts(
@@ -137,6 +147,7 @@ def _dispatch(message: Message, device: Device, now: datetime) -> Message:
         device_id=device.id,
         device_protocol=device.protocol,
         attempt_count=message.attempt_count + 1,
+        preferred_until=None,
     )
 
 
@@ -155,6 +166,7 @@ def _first_offer(message: Message, device: Device, now: datetime) -> Attempt:
         first_offered_at=now,
         last_offered_at=now,
         lease_until=now + LEASE_POLICIES[device.protocol].lease_after(1),
+        last_sign_at=now,
     )
 
 

@@ -1,15 +1,15 @@
 """What backends ask for: submit, look up, list and cancel messages; and the clock's part of it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
-from functools import partial
+from datetime import datetime, timedelta
 
+from gateway_hub.domain.access import Project
 from gateway_hub.domain.clock import Clock
-from gateway_hub.domain.devices import Device
+from gateway_hub.domain.devices import LEASE_POLICIES, Device
 from gateway_hub.domain.errors import ConflictError, HubError, InvalidInputError, NotFoundError
 from gateway_hub.domain.ids import new_id
-from gateway_hub.domain.lifecycle import CANCELLABLE, Status
+from gateway_hub.domain.lifecycle import ASKED_BACK, CANCELLABLE, RESENDABLE, Status
 from gateway_hub.domain.messages import (
     Attachment,
     Attempt,
@@ -18,11 +18,14 @@ from gateway_hub.domain.messages import (
     MessageDetails,
     MessageDraft,
     MessageType,
+    Route,
 )
 from gateway_hub.domain.numbers import contact_key, is_dialable, to_e164
-from gateway_hub.domain.reporting import move
+from gateway_hub.domain.reporting import move, prefer, requeue
+from gateway_hub.domain.routing import served_queues
 from gateway_hub.domain.segments import MAX_OUTBOUND_SEGMENTS, segment
 from gateway_hub.domain.text import find_unsendable
+from gateway_hub.services.device_states import DeviceStates
 from gateway_hub.services.wakeups import Wakeups
 from gateway_hub.storage import devices as device_rows
 from gateway_hub.storage import messages as message_rows
@@ -32,14 +35,18 @@ from gateway_hub.storage.database import Database
 from gateway_hub.storage.messages import MessageFilter, NewMessage
 from gateway_hub.storage.transactions import Transaction
 
-_DUE_AT_ONCE = 200
+PREFERRED_FOR = timedelta(minutes=5)
+"""How long a message waits for the device it had better go through."""
 
 
 class Outbox:
     """The messages of every project."""
 
-    def __init__(self, database: Database, wakeups: Wakeups, clock: Clock) -> None:
+    def __init__(
+        self, database: Database, states: DeviceStates, wakeups: Wakeups, clock: Clock
+    ) -> None:
         self._database = database
+        self._states = states
         self._wakeups = wakeups
         self._clock = clock
 
@@ -61,18 +68,23 @@ class Outbox:
 
         async def use_case(tx: Transaction) -> list[Message | HubError]:
             project = await project_rows.find_project(tx, project_id)
-            region = project.region if project else None
+            if project is None:
+                raise NotFoundError("There is no such project.")
             devices = await _routed_devices(tx, project_id, drafts)
-            setting = _Setting(project_id, region, devices, self._clock())
+            setting = _Setting(project, devices, self._clock())
             results: list[Message | HubError] = []
             for message_id, draft in zip(message_ids, drafts, strict=True):
                 try:
                     results.append(_compose(message_id, draft, setting))
                 except HubError as error:
                     results.append(error)
-            composed = [item for item in results if isinstance(item, Message)]
-            await message_rows.add_messages(tx, [_to_new(item, region) for item in composed])
-            self._wake_after_commit(tx, composed)
+            composed = [
+                await self._stick(tx, item, setting.now)
+                for item in results
+                if isinstance(item, Message)
+            ]
+            await message_rows.add_messages(tx, [NewMessage(item) for item in composed])
+            self._wakeups.wake_after_commit(tx, composed)
             return results
 
         return await self._database.write(use_case)
@@ -124,63 +136,93 @@ class Outbox:
         return attachment
 
     async def cancel(self, project_id: str, message_id: str) -> Message:
-        """Take a message back before any phone has it, and return it; cancelled stays cancelled.
+        """Take a message back and return it.
 
-        Raises NotFoundError, and ConflictError once a phone may have it.
+        At once while no phone has it. A phone that knows how is asked to give it back: then the
+        message is as it was, with `cancel_requested_at`, until the phone says so or tells that it
+        was sent. Raises NotFoundError, and ConflictError where only hoping would be left.
         """
 
         async def use_case(tx: Transaction) -> Message:
-            locked = await message_rows.lock_messages(tx, [message_id])
-            message = locked.get(message_id)
-            if message is None or message.project_id != project_id:
-                raise NotFoundError("There is no such message.")
+            message = await _lock_own(tx, project_id, message_id)
             if message.status is Status.CANCELLED:
                 return message
-            if message.status not in CANCELLABLE:
-                raise ConflictError(
-                    f"The message is {message.status} and cannot be taken back.",
-                    code="not_cancellable",
-                )
-            cancelled = move(message, Status.CANCELLED, self._clock())
-            await message_rows.save_progress(tx, [cancelled])
-            return cancelled
+            now = self._clock()
+            if message.status in CANCELLABLE:
+                changed = move(message, Status.CANCELLED, now)
+            else:
+                await self._ask_back(tx, message, now)
+                changed = replace(message, cancel_requested_at=now, updated_at=now)
+            await message_rows.save_progress(tx, [changed])
+            return changed
 
         return await self._database.write(use_case)
 
-    async def run_due(self) -> int:
-        """Queue scheduled messages whose time has come and expire those too late; return how many.
+    async def resend(self, project_id: str, message_id: str) -> Message:
+        """Give a message that ended badly another attempt, and return it.
 
-        Takes a limited number: call again until it returns 0.
+        It may be sent twice if it was `uncertain`: that is for the caller to decide. Raises
+        NotFoundError, and ConflictError while it is on its way, arrived, or has expired.
         """
 
-        async def use_case(tx: Transaction) -> int:
+        async def use_case(tx: Transaction) -> Message:
+            message = await _lock_own(tx, project_id, message_id)
             now = self._clock()
-            expired = await outbox_rows.lock_expired(tx, now=now, limit=_DUE_AT_ONCE)
-            await message_rows.save_progress(
-                tx, [move(message, Status.EXPIRED, now) for message in expired]
-            )
-            due = await outbox_rows.lock_due_scheduled(tx, now=now, limit=_DUE_AT_ONCE)
-            queued = [move(message, Status.QUEUED, now) for message in due]
-            await message_rows.save_progress(tx, queued)
-            self._wake_after_commit(tx, queued)
-            return len(expired) + len(due)
+            late = message.expires_at is not None and message.expires_at <= now
+            if message.status not in RESENDABLE or late:
+                word = "expired" if late else message.status
+                raise ConflictError(
+                    f"The message is {word} and cannot be sent again.", code="not_resendable"
+                )
+            queued = requeue(message, now)
+            await message_rows.save_progress(tx, [queued])
+            self._wakeups.wake_after_commit(tx, [queued])
+            return queued
 
         return await self._database.write(use_case)
 
-    def _wake_after_commit(self, tx: Transaction, messages: Iterable[Message]) -> None:
-        queued = (message for message in messages if message.status is Status.QUEUED)
-        for queue in {message.route.key(message.project_id) for message in queued}:
-            tx.after_commit(partial(self._wakeups.wake, queue))
+    async def _ask_back(self, tx: Transaction, message: Message, now: datetime) -> None:
+        attempt = await outbox_rows.find_current_attempt(tx, message)
+        device = None
+        if attempt is not None and message.status in ASKED_BACK:
+            device = await device_rows.find_device(tx, message.project_id, attempt.device_id)
+        if attempt is None or device is None or not self._states.current(device).takes_commands:
+            raise ConflictError(
+                f"The message is {message.status} and cannot be taken back.",
+                code="not_cancellable",
+            )
+        lease_until = now + LEASE_POLICIES[device.protocol].first
+        await outbox_rows.ask_back(tx, attempt.wire_id, now=now, lease_until=lease_until)
+        self._wakeups.wake_after_commit_queue(tx, Route(device_id=device.id).key(device.project_id))
+
+    async def _stick(self, tx: Transaction, message: Message, now: datetime) -> Message:
+        """Let a contact hear from the device that last talked with them, while it is there."""
+        if message.route.device_id is not None or message.status is not Status.QUEUED:
+            return message
+        last = await message_rows.find_last_device(tx, message.project_id, message.contact_key)
+        device = await device_rows.find_device(tx, message.project_id, last) if last else None
+        if device is None or device.paused or not self._states.is_online(device):
+            return message
+        if message.queue not in served_queues(device):
+            return message
+        return prefer(message, device.id, now + PREFERRED_FOR)
 
 
 @dataclass(frozen=True, slots=True)
 class _Setting:
     """What a draft is checked against."""
 
-    project_id: str
-    region: str | None
+    project: Project
     devices: dict[str, Device]
     now: datetime
+
+
+async def _lock_own(tx: Transaction, project_id: str, message_id: str) -> Message:
+    locked = await message_rows.lock_messages(tx, [message_id])
+    message = locked.get(message_id)
+    if message is None or message.project_id != project_id:
+        raise NotFoundError("There is no such message.")
+    return message
 
 
 def _details(
@@ -220,7 +262,7 @@ def _compose(message_id: str, draft: MessageDraft, setting: _Setting) -> Message
     waits = draft.send_at is not None and draft.send_at > now
     message = Message(
         id=message_id,
-        project_id=setting.project_id,
+        project_id=setting.project.id,
         direction=Direction.OUTBOUND,
         type=MessageType.SMS,
         status=Status.SCHEDULED if waits else Status.QUEUED,
@@ -228,15 +270,18 @@ def _compose(message_id: str, draft: MessageDraft, setting: _Setting) -> Message
         created_at=now,
         updated_at=now,
         to_number=draft.to,
-        to_e164=to_e164(draft.to, setting.region),
+        to_e164=to_e164(draft.to, setting.project.region),
         encoding=size.encoding,
         segments=size.segments,
         route=draft.route,
         priority=draft.priority,
         send_at=draft.send_at,
+        due_at=draft.send_at,
+        queue=draft.route.key(setting.project.id),
+        contact_key=contact_key(draft.to, setting.project.region),
         expires_at=draft.expires_at,
         max_attempts=draft.max_attempts,
-        if_uncertain=draft.if_uncertain,
+        if_uncertain=draft.if_uncertain or setting.project.if_uncertain,
         reference=draft.reference,
         metadata=draft.metadata,
     )
@@ -269,7 +314,3 @@ def _checked_text(text: str) -> str:
             "/text", "unsendable_character", f"The text holds characters no SMS carries: {named}."
         )
     return text
-
-
-def _to_new(message: Message, region: str | None) -> NewMessage:
-    return NewMessage(message, contact_key=contact_key(message.to_number or "", region))

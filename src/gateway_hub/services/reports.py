@@ -6,9 +6,11 @@ from datetime import datetime
 
 from gateway_hub.domain.devices import Device
 from gateway_hub.domain.ids import new_id
+from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Attempt, Message, ReportRecord
 from gateway_hub.domain.phone_posts import PhoneReport, QuarantinedItem, QuarantineKind
-from gateway_hub.domain.reporting import apply_report
+from gateway_hub.domain.reporting import Outcome, apply_report, requeue
+from gateway_hub.domain.retries import may_resend, may_try_again, next_try_at
 from gateway_hub.storage import inbound as inbound_rows
 from gateway_hub.storage import messages as message_rows
 from gateway_hub.storage import outbox as outbox_rows
@@ -40,7 +42,7 @@ async def record_reports(
     attempts = await outbox_rows.lock_attempts(tx, device.id, (item.wire_id for item in reports))
     messages = await message_rows.lock_messages(tx, (item.message_id for item in attempts.values()))
     records: list[tuple[str, str, ReportRecord]] = []
-    changed_attempts: set[str] = set()
+    heard: set[str] = set()
     for item in told:
         report = item.report
         attempt = attempts.get(report.wire_id)
@@ -49,11 +51,10 @@ async def record_reports(
         message = messages[attempt.message_id]
         outcome = apply_report(message, attempt, report, now)
         attempts[report.wire_id] = outcome.attempt
-        messages[message.id] = outcome.message
-        if outcome.applied:
-            changed_attempts.add(report.wire_id)
+        messages[message.id] = _after(outcome, now)
+        heard.add(report.wire_id)
         records.append((item.id, message.id, _to_record(report, outcome.applied, now)))
-    await _save(tx, attempts, messages, changed_attempts)
+    await _save(tx, attempts, messages, heard)
     await outbox_rows.add_reports(tx, device.id, records)
     await inbound_rows.put_aside(
         tx,
@@ -73,6 +74,19 @@ async def _save(
     await outbox_rows.save_attempts(tx, (attempts[wire_id] for wire_id in sorted(changed)))
     touched = sorted({attempts[wire_id].message_id for wire_id in changed})
     await message_rows.save_progress(tx, (messages[message_id] for message_id in touched))
+
+
+def _after(outcome: Outcome, now: datetime) -> Message:
+    """Return the message after *outcome*, waiting for another attempt if it is to have one."""
+    message, attempt = outcome.message, outcome.attempt
+    if not outcome.applied or attempt.number != message.attempt_count:
+        return message
+    if message.status is Status.FAILED and may_try_again(message, now):
+        return requeue(message, now, next_try_at(message.attempt_count, now))
+    asked_by_hub = message.cancel_requested_at is None
+    if message.status is Status.CANCELLED and asked_by_hub and may_resend(message, now):
+        return requeue(message, now)
+    return message
 
 
 def _to_record(report: PhoneReport, applied: bool, now: datetime) -> ReportRecord:

@@ -3,11 +3,15 @@ decides, and a held poll asks it again now and then."""
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
 
 from gateway_hub.domain.devices import Device
+from gateway_hub.domain.lifecycle import Status
+from gateway_hub.domain.messages import Message
 from gateway_hub.domain.routing import served_queues
+from gateway_hub.storage.transactions import Transaction
 
 
 class Waiter:
@@ -57,6 +61,16 @@ class Wakeups:
         """Wake everyone who waits for *queue*."""
         for waiter in tuple(self._waiters.get(queue, ())):
             waiter.wake()
+
+    def wake_after_commit(self, tx: Transaction, messages: Iterable[Message]) -> None:
+        """Wake those who wait for the queues of *messages* once these are on disk."""
+        queued = {item.queue for item in messages if item.status is Status.QUEUED and item.queue}
+        for queue in queued:
+            self.wake_after_commit_queue(tx, queue)
+
+    def wake_after_commit_queue(self, tx: Transaction, queue: str) -> None:
+        """Wake those who wait for *queue* once the changes of *tx* are on disk."""
+        tx.after_commit(partial(self.wake, queue))
 
     def stop(self) -> None:
         """Wake everyone and hold nobody from now on."""

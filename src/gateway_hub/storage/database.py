@@ -68,10 +68,19 @@ class Database:
             self._lock.release()
 
     async def write(
-        self, use_case: UseCase[T], *, patience_seconds: float = DEFAULT_PATIENCE_SECONDS
+        self,
+        use_case: UseCase[T],
+        *,
+        patience_seconds: float = DEFAULT_PATIENCE_SECONDS,
+        lock_order: str = "",
     ) -> T:
-        """Run *use_case* in a transaction and return its result once that is on disk."""
-        return await self._commits.run(use_case, patience_seconds=patience_seconds)
+        """Run *use_case* in a transaction and return its result once that is on disk.
+
+        *lock_order* names what it locks, if others lock the same: a device's id.
+        """
+        return await self._commits.run(
+            use_case, patience_seconds=patience_seconds, lock_order=lock_order
+        )
 
     async def read(self, query: UseCase[T], *, patience_seconds: float = 0) -> T:
         """Run *query* on a reading connection; it sees all that was committed before.

@@ -1,6 +1,6 @@
 """Devices, their credentials and what is known of their state."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -19,11 +19,11 @@ from gateway_hub.storage.transactions import Transaction
 _STATE_COLUMNS = [column for column in device_states.c if column.name != "device_id"]
 _STATE_FIELDS = tuple(column.name for column in _STATE_COLUMNS)
 
-_DEVICE = (
-    select(devices, *(column.label(f"state_{column.name}") for column in _STATE_COLUMNS))
-    .select_from(devices.outerjoin(device_states, device_states.c.device_id == devices.c.id))
-    .where(devices.c.deleted_at.is_(None))
-)
+_ANY_DEVICE = select(
+    devices, *(column.label(f"state_{column.name}") for column in _STATE_COLUMNS)
+).select_from(devices.outerjoin(device_states, device_states.c.device_id == devices.c.id))
+_BY_IDS = _ANY_DEVICE.where(devices.c.id.in_(bindparam("device_ids", expanding=True)))
+_DEVICE = _ANY_DEVICE.where(devices.c.deleted_at.is_(None))
 _BY_ID = _DEVICE.where(
     devices.c.id == bindparam("device_id"), devices.c.project_id == bindparam("of_project")
 )
@@ -68,12 +68,12 @@ _DELETE_DEAD_CREDENTIALS = delete(device_credentials).where(
     device_credentials.c.expires_at <= bindparam("now"),
 )
 _BACKLOG = (
-    select(messages.c.route_key, func.count().label("queued"))
+    select(messages.c.queue, func.count().label("queued"))
     .where(
         messages.c.status == Status.QUEUED,
-        messages.c.route_key.in_(bindparam("route_keys", expanding=True)),
+        messages.c.queue.in_(bindparam("queues", expanding=True)),
     )
-    .group_by(messages.c.route_key)
+    .group_by(messages.c.queue)
 )
 
 
@@ -116,6 +116,14 @@ async def find_device(tx: Transaction, project_id: str, device_id: str) -> Devic
     parameters = {"device_id": device_id, "of_project": project_id}
     row = (await tx.execute(_BY_ID, parameters)).one_or_none()
     return _to_device(row) if row else None
+
+
+async def find_devices(tx: Transaction, device_ids: Collection[str]) -> dict[str, Device]:
+    """Return those devices by id, of any project, deleted ones included."""
+    if not device_ids:
+        return {}
+    rows = await tx.execute(_BY_IDS, {"device_ids": sorted(device_ids)})
+    return {row.id: _to_device(row) for row in rows}
 
 
 async def lock_device(tx: Transaction, project_id: str, device_id: str) -> Device | None:
@@ -195,7 +203,7 @@ async def save_states(tx: Transaction, states: Mapping[str, DeviceState]) -> Non
 
 async def count_backlog(tx: Transaction, device: Device) -> int:
     """Return how many queued messages the device could be offered."""
-    rows = await tx.execute(_BACKLOG, {"route_keys": list(served_queues(device))})
+    rows = await tx.execute(_BACKLOG, {"queues": list(served_queues(device))})
     return sum(row.queued for row in rows)
 
 
@@ -212,13 +220,16 @@ def _changeable(device: Device) -> dict[str, Any]:
         "tags": list(device.tags),
         "send_limit_segments": limit.segments if limit else None,
         "send_limit_seconds": limit.seconds if limit else None,
+        "recipients_per_month": limit.recipients_per_month if limit else None,
         "paused": device.paused,
         "updated_at": device.updated_at,
     }
 
 
 def _to_device(row: Row[Any]) -> Device:
-    limited = row.send_limit_segments is not None
+    limit = None
+    if row.send_limit_segments is not None:
+        limit = SendLimit(row.send_limit_segments, row.send_limit_seconds, row.recipients_per_month)
     return Device(
         id=row.id,
         project_id=row.project_id,
@@ -229,7 +240,7 @@ def _to_device(row: Row[Any]) -> Device:
         server_url=row.server_url,
         region=row.region,
         tags=tuple(row.tags),
-        send_limit=SendLimit(row.send_limit_segments, row.send_limit_seconds) if limited else None,
+        send_limit=limit,
         paused=row.paused,
         created_at=row.created_at,
         updated_at=row.updated_at,

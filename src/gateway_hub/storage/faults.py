@@ -7,6 +7,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 # PostgreSQL: serialization failure, deadlock, lock not available, shutdown, crash, starting up,
 # too many connections, disk full, out of memory, read-only (the primary has just moved).
+_LOCK_CONFLICTS = frozenset({"40001", "40P01"})
 _RETRYABLE_STATES = frozenset(
     {"40001", "40P01", "55P03", "57P01", "57P02", "57P03", "53300", "53100", "53200", "25006"}
 )
@@ -17,6 +18,11 @@ def is_connection_lost(error: BaseException) -> bool:
     if isinstance(error, DBAPIError):
         return bool(error.connection_invalidated)
     return isinstance(error, OSError | PoolTimeoutError) or _is_driver_error(error)
+
+
+def is_lock_conflict(error: BaseException) -> bool:
+    """Say whether two transactions were in each other's way: deadlock or serialization failure."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) in _LOCK_CONFLICTS
 
 
 def is_transient(error: BaseException) -> bool:

@@ -67,6 +67,16 @@ _ATTEMPTS = (
 _REPORTS = (
     select(reports).where(reports.c.message_id == bindparam("message_id")).order_by(reports.c.id)
 )
+_LAST_DEVICE = (
+    select(messages.c.device_id)
+    .where(
+        messages.c.project_id == bindparam("of_project"),
+        messages.c.contact_key == bindparam("contact"),
+        messages.c.device_id.is_not(None),
+    )
+    .order_by(messages.c.id.desc())
+    .limit(1)
+)
 _SAVE_PROGRESS = (
     update(messages)
     .where(messages.c.id == bindparam("message_id"))
@@ -78,6 +88,10 @@ _SAVE_PROGRESS = (
         error_code=bindparam("new_error_code"),
         error_message=bindparam("new_error_message"),
         reached=bindparam("new_reached"),
+        queue=bindparam("new_queue"),
+        preferred_until=bindparam("new_preferred_until"),
+        due_at=bindparam("new_due_at"),
+        cancel_requested_at=bindparam("new_cancel_requested_at"),
         updated_at=bindparam("new_updated_at"),
     )
 )
@@ -104,7 +118,6 @@ class NewMessage:
     """A message to be stored, with what only the database needs to know of it."""
 
     message: Message
-    contact_key: str
     text_original: bytes | None = None
 
 
@@ -194,6 +207,12 @@ async def find_reports(tx: Transaction, message_id: str) -> list[ReportRecord]:
     ]
 
 
+async def find_last_device(tx: Transaction, project_id: str, contact_key: str) -> str | None:
+    """Return the device that last talked with that contact, in either direction."""
+    parameters = {"of_project": project_id, "contact": contact_key}
+    return (await tx.execute(_LAST_DEVICE, parameters)).scalar_one_or_none()
+
+
 async def save_progress(tx: Transaction, changed: Iterable[Message]) -> None:
     """Write what a message's life changes: status, device, attempts, error and reached times."""
     rows = [
@@ -206,6 +225,10 @@ async def save_progress(tx: Transaction, changed: Iterable[Message]) -> None:
             "new_error_code": message.error.code if message.error else None,
             "new_error_message": message.error.message if message.error else None,
             "new_reached": message.reached,
+            "new_queue": message.queue,
+            "new_preferred_until": message.preferred_until,
+            "new_due_at": message.due_at,
+            "new_cancel_requested_at": message.cancel_requested_at,
             "new_updated_at": message.updated_at,
         }
         for message in changed
@@ -278,6 +301,11 @@ def to_message(row: Row[Any]) -> Message:
         metadata=row.metadata,
         error=MessageError(row.error_code, row.error_message) if row.error_code else None,
         reached=row.reached,
+        contact_key=row.contact_key,
+        due_at=row.due_at,
+        queue=row.queue,
+        preferred_until=row.preferred_until,
+        cancel_requested_at=row.cancel_requested_at,
         sms_sent_at=row.sms_sent_at,
         sms_received_at=row.sms_received_at,
         repeats=row.repeats or 0,
@@ -296,15 +324,16 @@ def to_attempt(row: Row[Any]) -> Attempt:
         first_offered_at=row.first_offered_at,
         last_offered_at=row.last_offered_at,
         lease_until=row.lease_until,
+        last_sign_at=row.last_sign_at,
         soft_failures=row.soft_failures,
         last_failed_at=row.last_failed_at,
+        cancel_requested_at=row.cancel_requested_at,
         error=MessageError(row.error_code, row.error_message) if row.error_code else None,
     )
 
 
 def _to_values(new: NewMessage) -> dict[str, Any]:
     message = new.message
-    outbound = message.direction is Direction.OUTBOUND
     return {
         "id": message.id,
         "project_id": message.project_id,
@@ -317,12 +346,15 @@ def _to_values(new: NewMessage) -> dict[str, Any]:
         "to_number": message.to_number,
         "from_e164": message.from_e164,
         "to_e164": message.to_e164,
-        "contact_key": new.contact_key,
+        "contact_key": message.contact_key,
         "encoding": message.encoding,
         "segments": message.segments,
         "route_device_id": message.route.device_id,
         "route_tag": message.route.tag,
-        "route_key": message.route.key(message.project_id) if outbound else None,
+        "queue": message.queue,
+        "preferred_until": message.preferred_until,
+        "due_at": message.due_at,
+        "cancel_requested_at": message.cancel_requested_at,
         "device_id": message.device_id,
         "device_protocol": message.device_protocol,
         "priority": message.priority,

@@ -5,12 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, func, insert, literal, or_, select, text, update
+from sqlalchemy import and_, bindparam, func, insert, literal, or_, select, text, update
 from sqlalchemy.engine import Row
 
+from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Attempt, Message, ReportRecord
 from gateway_hub.domain.numbers import handover_number
 from gateway_hub.domain.phone_posts import Offer
+from gateway_hub.domain.silence import OFFER_AGAIN_FOR
 from gateway_hub.storage.inserts import insert_all_if_absent
 from gateway_hub.storage.messages import MESSAGE_COLUMNS, to_attempt, to_message
 from gateway_hub.storage.tables import attempts, messages, reports
@@ -21,19 +23,28 @@ _IS_QUEUED = text("messages.status = 'queued'")
 _IS_SCHEDULED = text("messages.status = 'scheduled'")
 _IS_WAITING = text("messages.status IN ('scheduled', 'queued') AND messages.expires_at IS NOT NULL")
 _IS_DISPATCHED = text("attempts.status = 'dispatched'")
+_IS_UNHEARD_OF = text("attempts.status IN ('dispatched', 'uncertain')")
+_IS_WORKING = text("attempts.status IN ('accepted', 'pending')")
+_IS_PREFERRED = text("messages.status = 'queued' AND messages.preferred_until IS NOT NULL")
+
+# An attempt that another has followed, or whose message has ended, is nobody's business any more.
+_IS_CURRENT = and_(
+    attempts.c.number == messages.c.attempt_count,
+    messages.c.status.in_([Status.DISPATCHED, Status.ACCEPTED, Status.PENDING, Status.UNCERTAIN]),
+)
 
 _LOCKED_MESSAGE = select(*MESSAGE_COLUMNS, literal(0).label("repeats"))
 _NOT_EXPIRED = or_(messages.c.expires_at.is_(None), messages.c.expires_at > bindparam("now"))
 
 _HEAD_OF_QUEUE = (
-    _LOCKED_MESSAGE.where(messages.c.route_key == bindparam("queue"), _IS_QUEUED, _NOT_EXPIRED)
+    _LOCKED_MESSAGE.where(messages.c.queue == bindparam("queue"), _IS_QUEUED, _NOT_EXPIRED)
     .order_by(messages.c.priority.desc(), messages.c.id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
 )
 _HAS_QUEUED = (
     select(literal(1))
-    .where(messages.c.route_key.in_(bindparam("queues", expanding=True)), _IS_QUEUED, _NOT_EXPIRED)
+    .where(messages.c.queue.in_(bindparam("queues", expanding=True)), _IS_QUEUED, _NOT_EXPIRED)
     .limit(1)
 )
 _HELD = (
@@ -45,11 +56,12 @@ _HELD = (
         messages.c.priority,
     )
     .join(messages, messages.c.id == attempts.c.message_id)
-    .where(attempts.c.device_id == bindparam("of_device"), _IS_DISPATCHED)
+    .where(attempts.c.device_id == bindparam("of_device"), _IS_UNHEARD_OF, _IS_CURRENT)
 )
 _OVERDUE = _HELD.where(
     attempts.c.lease_until <= bindparam("now"),
     attempts.c.offers < bindparam("offers_below"),
+    attempts.c.first_offered_at > bindparam("offered_since"),
     _NOT_EXPIRED,
 )
 _HELD_DUE = (
@@ -95,17 +107,52 @@ _SAVE_ATTEMPT = (
     .where(attempts.c.wire_id == bindparam("of_wire_id"))
     .values(
         status=bindparam("new_status"),
+        lease_until=bindparam("new_lease_until"),
         soft_failures=bindparam("new_soft_failures"),
+        last_sign_at=bindparam("new_last_sign_at"),
         last_failed_at=bindparam("new_last_failed_at"),
         error_code=bindparam("new_error_code"),
         error_message=bindparam("new_error_message"),
     )
 )
 _DUE_SCHEDULED = (
-    _LOCKED_MESSAGE.where(_IS_SCHEDULED, messages.c.send_at <= bindparam("now"))
-    .order_by(messages.c.send_at)
+    _LOCKED_MESSAGE.where(_IS_SCHEDULED, messages.c.due_at <= bindparam("now"))
+    .order_by(messages.c.due_at)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
+)
+_PREFERRED_PAST = (
+    _LOCKED_MESSAGE.where(_IS_PREFERRED, messages.c.preferred_until <= bindparam("now"))
+    .order_by(messages.c.preferred_until)
+    .limit(bindparam("most"))
+    .with_for_update(skip_locked=True)
+)
+_SILENT = (
+    select(attempts)
+    .join(messages, messages.c.id == attempts.c.message_id)
+    .where(_IS_CURRENT)
+    .limit(bindparam("most"))
+    .with_for_update(of=[messages, attempts], skip_locked=True)
+)
+_OVERDUE_ANYWHERE = _SILENT.where(
+    _IS_DISPATCHED, attempts.c.lease_until <= bindparam("now")
+).order_by(attempts.c.lease_until)
+_WORKING_SILENTLY = _SILENT.where(
+    _IS_WORKING, attempts.c.last_sign_at <= bindparam("since")
+).order_by(attempts.c.last_sign_at)
+_ASK_BACK = (
+    update(attempts)
+    .where(attempts.c.wire_id == bindparam("of_wire_id"))
+    .values(cancel_requested_at=bindparam("now"), lease_until=bindparam("new_lease_until"))
+)
+_CURRENT_ATTEMPT = select(attempts).where(
+    attempts.c.message_id == bindparam("of_message"), attempts.c.number == bindparam("of_number")
+)
+_ASKED_BACK = select(attempts.c.wire_id).where(
+    attempts.c.device_id == bindparam("of_device"),
+    attempts.c.cancel_requested_at > bindparam("since"),
+    attempts.c.cancel_requested_at.is_not(None),
+    attempts.c.status.in_([Status.DISPATCHED, Status.ACCEPTED]),
 )
 _EXPIRED_WAITING = (
     _LOCKED_MESSAGE.where(_IS_WAITING, messages.c.expires_at <= bindparam("now"))
@@ -125,18 +172,17 @@ class HeldOffer:
 
 async def lock_queue_heads(
     tx: Transaction, queues: Iterable[str], *, now: datetime, limit: int
-) -> list[Message]:
-    """Return the *limit* best messages of *queues*: highest priority first, then oldest.
+) -> list[list[Message]]:
+    """Return the *limit* best messages of each of *queues*: highest priority first, then oldest.
 
     They are locked until the end of the transaction; what another process has locked is left out,
     so that two never get the same.
     """
-    heads: list[Message] = []
+    heads: list[list[Message]] = []
     for queue in queues:
         rows = await tx.execute(_HEAD_OF_QUEUE, {"queue": queue, "now": now, "most": limit})
-        heads.extend(to_message(row) for row in rows)
-    heads.sort(key=lambda message: (-message.priority, message.id))
-    return heads[:limit]
+        heads.append([to_message(row) for row in rows])
+    return heads
 
 
 async def has_work(
@@ -146,7 +192,12 @@ async def has_work(
     queued = await tx.execute(_HAS_QUEUED, {"queues": list(queues), "now": now})
     if queued.first() is not None:
         return True
-    held = {"of_device": device_id, "now": now, "offers_below": offers_below}
+    held = {
+        "of_device": device_id,
+        "now": now,
+        "offers_below": offers_below,
+        "offered_since": now - OFFER_AGAIN_FOR,
+    }
     return (await tx.execute(_HAS_DUE, held)).first() is not None
 
 
@@ -158,6 +209,7 @@ async def lock_due_offers(
         "of_device": device_id,
         "now": now,
         "offers_below": offers_below,
+        "offered_since": now - OFFER_AGAIN_FOR,
         "most": limit,
     }
     return [_to_held(row) for row in await tx.execute(_HELD_DUE, parameters)]
@@ -240,6 +292,7 @@ async def add_attempts(
             "first_offered_at": attempt.first_offered_at,
             "last_offered_at": attempt.last_offered_at,
             "lease_until": attempt.lease_until,
+            "last_sign_at": attempt.last_sign_at,
             "soft_failures": attempt.soft_failures,
             "request_key": request_key,
             "inbound_message_id": inbound_message_id,
@@ -267,7 +320,9 @@ async def save_attempts(tx: Transaction, changed: Iterable[Attempt]) -> None:
         {
             "of_wire_id": attempt.wire_id,
             "new_status": attempt.status,
+            "new_lease_until": attempt.lease_until,
             "new_soft_failures": attempt.soft_failures,
+            "new_last_sign_at": attempt.last_sign_at,
             "new_last_failed_at": attempt.last_failed_at,
             "new_error_code": attempt.error.code if attempt.error else None,
             "new_error_message": attempt.error.message if attempt.error else None,
@@ -296,6 +351,43 @@ async def add_reports(
         for report_id, message_id, record in new
     ]
     await insert_all_if_absent(tx, reports, rows)
+
+
+async def lock_overdue(tx: Transaction, *, now: datetime, limit: int) -> list[Attempt]:
+    """Return attempts of any device whose lease ran out without a sign, with messages locked."""
+    rows = await tx.execute(_OVERDUE_ANYWHERE, {"now": now, "most": limit})
+    return [to_attempt(row) for row in rows]
+
+
+async def lock_working_silently(tx: Transaction, *, since: datetime, limit: int) -> list[Attempt]:
+    """Return attempts that phones work on, with no sign since then; their messages are locked."""
+    rows = await tx.execute(_WORKING_SILENTLY, {"since": since, "most": limit})
+    return [to_attempt(row) for row in rows]
+
+
+async def find_current_attempt(tx: Transaction, message: Message) -> Attempt | None:
+    """Return the last attempt of *message*."""
+    parameters = {"of_message": message.id, "of_number": message.attempt_count}
+    row = (await tx.execute(_CURRENT_ATTEMPT, parameters)).one_or_none()
+    return to_attempt(row) if row else None
+
+
+async def ask_back(tx: Transaction, wire_id: str, *, now: datetime, lease_until: datetime) -> None:
+    """Note that the phone is to be asked to give the message back, and has until then to say so."""
+    await tx.execute(_ASK_BACK, {"of_wire_id": wire_id, "now": now, "new_lease_until": lease_until})
+
+
+async def find_asked_back(tx: Transaction, device_id: str, *, since: datetime) -> list[str]:
+    """Return the wire ids the device was to give back since then, and has not spoken of."""
+    rows = await tx.execute(_ASKED_BACK, {"of_device": device_id, "since": since})
+    return list(rows.scalars())
+
+
+async def lock_preferred_past(tx: Transaction, *, now: datetime, limit: int) -> list[Message]:
+    """Return queued messages whose preferred device had its time."""
+    return [
+        to_message(row) for row in await tx.execute(_PREFERRED_PAST, {"now": now, "most": limit})
+    ]
 
 
 async def lock_due_scheduled(tx: Transaction, *, now: datetime, limit: int) -> list[Message]:

@@ -7,6 +7,7 @@ from sqlalchemy import bindparam, select, update
 from sqlalchemy.engine import Row
 
 from gateway_hub.domain.access import ApiKey, Project, Scope
+from gateway_hub.domain.messages import IfUncertain
 from gateway_hub.storage.inserts import insert_if_absent
 from gateway_hub.storage.tables import api_keys, projects
 from gateway_hub.storage.transactions import Transaction
@@ -48,6 +49,7 @@ async def add_project_if_absent(tx: Transaction, project: Project) -> bool:
             "id": project.id,
             "name": project.name,
             "region": project.region,
+            "if_uncertain": project.if_uncertain,
             "created_at": project.created_at,
             "updated_at": project.updated_at,
         },
@@ -80,7 +82,11 @@ async def list_projects(tx: Transaction, *, before: str, limit: int) -> list[Pro
 async def update_project(tx: Transaction, project: Project) -> None:
     """Write the changeable fields of *project*."""
     await tx.execute(
-        _UPDATE_PROJECT.values(region=project.region, updated_at=project.updated_at),
+        _UPDATE_PROJECT.values(
+            region=project.region,
+            if_uncertain=project.if_uncertain,
+            updated_at=project.updated_at,
+        ),
         {"project_id": project.id},
     )
 
@@ -138,6 +144,7 @@ def _to_project(row: Row[Any]) -> Project:
         id=row.id,
         name=row.name,
         region=row.region,
+        if_uncertain=IfUncertain(row.if_uncertain),
         created_at=row.created_at,
         updated_at=row.updated_at,
     )

@@ -50,8 +50,10 @@ projects = Table(
     Column("id", id_type(), primary_key=True),
     Column("name", String(64), nullable=False),
     Column("region", String(2)),
+    Column("if_uncertain", String(8), nullable=False),
     Column("created_at", UtcMoment(), nullable=False),
     Column("updated_at", UtcMoment(), nullable=False),
+    _one_of("if_uncertain", IfUncertain),
     UniqueConstraint("name"),
 )
 
@@ -86,6 +88,7 @@ devices = Table(
     Column("tags", json_column_type(), nullable=False),
     Column("send_limit_segments", Integer),
     Column("send_limit_seconds", Integer),
+    Column("recipients_per_month", Integer),
     Column("paused", Boolean, nullable=False),
     Column("created_at", UtcMoment(), nullable=False),
     Column("updated_at", UtcMoment(), nullable=False),
@@ -122,6 +125,8 @@ device_states = Table(
     Column("settings_version", BigInteger),
     Column("send_limit_segments", Integer),
     Column("clock_skew_ms", BigInteger),
+    Column("poll_gap_ms", BigInteger),
+    Column("takes_commands", Boolean),
     Column("phone_clock_high_at", UtcMoment()),
     Column("last_status", String(64)),
 )
@@ -145,11 +150,15 @@ messages = Table(
     Column("segments", Integer),
     Column("route_device_id", id_type(), ForeignKey("devices.id")),
     Column("route_tag", String(64)),
-    Column("route_key", String(150)),
+    # The queue it stands in: its route's, or for a while that of the device it should go through.
+    Column("queue", String(150)),
+    Column("preferred_until", UtcMoment()),
     Column("device_id", id_type(), ForeignKey("devices.id")),
     Column("device_protocol", String(16)),
     Column("priority", Integer, nullable=False),
     Column("send_at", UtcMoment()),
+    Column("due_at", UtcMoment()),
+    Column("cancel_requested_at", UtcMoment()),
     Column("expires_at", UtcMoment()),
     Column("max_attempts", Integer, nullable=False),
     Column("attempt_count", Integer, nullable=False),
@@ -172,7 +181,7 @@ messages = Table(
     Index(None, "device_id", "id"),
     Index(
         "ix_messages_queue",
-        "route_key",
+        "queue",
         text("priority DESC"),
         "id",
         sqlite_where=text("status = 'queued'"),
@@ -180,7 +189,7 @@ messages = Table(
     ),
     Index(
         "ix_messages_due",
-        "send_at",
+        "due_at",
         sqlite_where=text("status = 'scheduled'"),
         postgresql_where=text("status = 'scheduled'"),
     ),
@@ -189,6 +198,12 @@ messages = Table(
         "expires_at",
         sqlite_where=text("status IN ('scheduled', 'queued') AND expires_at IS NOT NULL"),
         postgresql_where=text("status IN ('scheduled', 'queued') AND expires_at IS NOT NULL"),
+    ),
+    Index(
+        "ix_messages_preferred",
+        "preferred_until",
+        sqlite_where=text("status = 'queued' AND preferred_until IS NOT NULL"),
+        postgresql_where=text("status = 'queued' AND preferred_until IS NOT NULL"),
     ),
     Index(
         "ix_messages_reference",
@@ -226,6 +241,8 @@ attempts = Table(
     Column("first_offered_at", UtcMoment(), nullable=False),
     Column("last_offered_at", UtcMoment(), nullable=False),
     Column("lease_until", UtcMoment(), nullable=False),
+    Column("last_sign_at", UtcMoment(), nullable=False),
+    Column("cancel_requested_at", UtcMoment()),
     Column("soft_failures", Integer, nullable=False),
     Column("last_failed_at", UtcMoment()),
     Column("error_code", String(64)),
@@ -238,15 +255,34 @@ attempts = Table(
         "ix_attempts_lease",
         "device_id",
         "lease_until",
+        sqlite_where=text("status IN ('dispatched', 'uncertain')"),
+        postgresql_where=text("status IN ('dispatched', 'uncertain')"),
+    ),
+    Index(
+        "ix_attempts_overdue",
+        "lease_until",
         sqlite_where=text("status = 'dispatched'"),
         postgresql_where=text("status = 'dispatched'"),
+    ),
+    Index(
+        "ix_attempts_working",
+        "last_sign_at",
+        sqlite_where=text("status IN ('accepted', 'pending')"),
+        postgresql_where=text("status IN ('accepted', 'pending')"),
+    ),
+    Index(
+        "ix_attempts_cancel",
+        "device_id",
+        "cancel_requested_at",
+        sqlite_where=text("cancel_requested_at IS NOT NULL"),
+        postgresql_where=text("cancel_requested_at IS NOT NULL"),
     ),
     Index(
         "ix_attempts_request",
         "device_id",
         "request_key",
-        sqlite_where=text("status = 'dispatched' AND request_key IS NOT NULL"),
-        postgresql_where=text("status = 'dispatched' AND request_key IS NOT NULL"),
+        sqlite_where=text("status IN ('dispatched', 'uncertain') AND request_key IS NOT NULL"),
+        postgresql_where=text("status IN ('dispatched', 'uncertain') AND request_key IS NOT NULL"),
     ),
     Index(
         "ix_attempts_inbound",
@@ -300,4 +336,20 @@ quarantine = Table(
     Column("last_seen_at", UtcMoment(), nullable=False),
     UniqueConstraint("device_id", "digest"),
     Index(None, "device_id", "id"),
+)
+
+device_usage = Table(
+    "device_usage",
+    metadata,
+    Column("device_id", id_type(), ForeignKey("devices.id"), primary_key=True),
+    Column("minute", Integer, primary_key=True),
+    Column("segments", Integer, nullable=False),
+)
+
+device_recipients = Table(
+    "device_recipients",
+    metadata,
+    Column("device_id", id_type(), ForeignKey("devices.id"), primary_key=True),
+    Column("month", String(7), primary_key=True),
+    Column("contact_key", String(255), primary_key=True),
 )

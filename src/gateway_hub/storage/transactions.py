@@ -15,7 +15,7 @@ from sqlalchemy import CursorResult, Executable
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransaction
 
 from gateway_hub.domain.errors import UnavailableError
-from gateway_hub.storage.faults import is_connection_lost, is_transient
+from gateway_hub.storage.faults import is_connection_lost, is_lock_conflict, is_transient
 
 T = TypeVar("T")
 Parameters = dict[str, Any] | Sequence[dict[str, Any]] | None
@@ -61,9 +61,11 @@ UseCase = Callable[[Transaction], Awaitable[T]]
 class _Job:
     """A use case that waits for its turn, and whoever waits for its answer."""
 
-    def __init__(self, use_case: UseCase[Any], patience_seconds: float) -> None:
+    def __init__(self, use_case: UseCase[Any], patience_seconds: float, lock_order: str) -> None:
         loop = asyncio.get_running_loop()
         self.use_case = use_case
+        self.lock_order = lock_order
+        self.alone = False
         self.answer: asyncio.Future[Any] = loop.create_future()
         self.deadline = loop.time() + patience_seconds
         self.transaction: Transaction | None = None
@@ -130,16 +132,20 @@ class CommitGroup:
         self._arrived.set()
         await asyncio.gather(*self._tasks)
 
-    async def run(self, use_case: UseCase[T], *, patience_seconds: float) -> T:
+    async def run(
+        self, use_case: UseCase[T], *, patience_seconds: float, lock_order: str = ""
+    ) -> T:
         """Return what *use_case* returned, once it is committed; raise what it raised.
 
         While the database is out of reach the use case is tried again for *patience_seconds*;
         then UnavailableError. A caller that is cancelled while it waits leaves its use case done
-        or not done, like any client that hangs up.
+        or not done, like any client that hangs up. Use cases that share a commit run in the order
+        of *lock_order*: two groups that lock the same rows then do it in one order, and do not
+        block each other.
         """
         if self._stopping:
             raise UnavailableError("The hub is stopping.")
-        job = _Job(use_case, patience_seconds)
+        job = _Job(use_case, patience_seconds, lock_order)
         self._waiting.append(job)
         self._arrived.set()
         result: T = await job.answer
@@ -157,12 +163,18 @@ class CommitGroup:
                 await self._commit_together(jobs)
 
     def _take_waiting(self) -> list[_Job]:
+        """Return who is next: several together, or one that failed in company before."""
         jobs: list[_Job] = []
         while self._waiting and len(jobs) < MAX_SHARED:
+            if jobs and self._waiting[0].alone:
+                break
             job = self._waiting.popleft()
-            if not job.answer.done():
-                jobs.append(job)
-        return jobs
+            if job.answer.done():
+                continue
+            jobs.append(job)
+            if job.alone:
+                break
+        return sorted(jobs, key=lambda job: job.lock_order)
 
     async def _commit_together(self, jobs: list[_Job]) -> None:
         try:
@@ -209,6 +221,7 @@ class CommitGroup:
             if job.error is None or not is_transient(job.error):
                 job.settle()
             elif now < job.deadline and not self._stopping:
+                job.alone = is_lock_conflict(job.error)
                 again.append(job)
             else:
                 unavailable = UnavailableError("The database cannot be reached now.")

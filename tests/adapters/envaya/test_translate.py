@@ -297,6 +297,7 @@ def test_a_phone_tells_of_itself() -> None:
         settings_version=3,
         send_limit_segments=100,
         phone_clock_at=datetime(2026, 11, 22, 9, 1, 18, 6000, tzinfo=UTC),
+        takes_commands=True,
     )
 
 

@@ -11,7 +11,7 @@ import orjson
 from lxml import etree
 
 from gateway_hub.adapters.envaya.wire import Action
-from gateway_hub.domain.phone_posts import Offer
+from gateway_hub.domain.phone_posts import CancelCommand, Offer
 from gateway_hub.domain.text import replace_non_xml
 
 # The app compares the beginning of the content type, and minds the case.
@@ -54,10 +54,17 @@ def may_hold(action: str, version: int | None) -> bool:
     return patient and action == Action.OUTGOING
 
 
-def render_answer(offers: Sequence[Offer], version: int | None) -> Rendered:
-    """Return the answer that hands *offers* to the phone, in their order."""
+def render_answer(
+    offers: Sequence[Offer], version: int | None, cancels: Sequence[CancelCommand] = ()
+) -> Rendered:
+    """Return the answer that hands *offers* to the phone, in their order, and takes others back.
+
+    XML has no word for taking a message back; only apps that read JSON are asked to.
+    """
     if uses_json(version):
-        return _render_json({"events": [_send_event(offers)] if offers else []})
+        messages = [_send_event(offers)] if offers else []
+        commands = [{"event": "cancel", "id": cancel.wire_id} for cancel in cancels]
+        return _render_json({"events": [*messages, *commands]})
     return _render_xml(_response(offers, version))
 
 

@@ -157,7 +157,7 @@ class EnvayaEndpoint:
         answer = await self._exchange(request, device, post, wire)
         if answer.repeated:
             await self._hub.attachments.discard(parts)
-        return _success(render_answer(answer.offers, version))
+        return _success(render_answer(answer.offers, version, answer.cancels))
 
     async def _find_signer(
         self, request: Request, form: _Form, signature: str, seen: SeenRequest
@@ -217,7 +217,12 @@ class EnvayaEndpoint:
         phones = self._hub.phones
         answer = await phones.exchange(device, post, patience_seconds=_PATIENCE_SECONDS)
         seconds = self._options.long_poll_seconds
-        if answer.offers or seconds <= 0 or not may_hold(wire.action, wire.version):
+        if (
+            answer.offers
+            or answer.cancels
+            or seconds <= 0
+            or not may_hold(wire.action, wire.version)
+        ):
             return answer
         if not await self._wait_for_work(request, device, seconds):
             return answer

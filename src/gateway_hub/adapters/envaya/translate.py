@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 
-from gateway_hub.adapters.envaya.render import takes_work
+from gateway_hub.adapters.envaya.render import takes_work, uses_json
 from gateway_hub.adapters.envaya.wire import FORWARDING, Action, MmsPart, WirePost, find_field
 from gateway_hub.domain.clock import from_epoch_ms
 from gateway_hub.domain.devices import PhoneFacts
@@ -176,6 +176,7 @@ def _facts(wire: WirePost, user_agent: str | None) -> PhoneFacts:
         send_limit_segments=_bounded(wire.send_limit, 1, _MAX_INT32),
         phone_clock_at=_phone_clock(wire.now),
         status=_label(status, _MAX_STATUS),
+        takes_commands=None if wire.version is None else uses_json(wire.version),
     )
 
 

@@ -1,0 +1,348 @@
+"""What happens to messages as time passes and phones fall silent, on both databases."""
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from gateway_hub.domain.devices import Device, PhoneFacts, Protocol, SendLimit
+from gateway_hub.domain.errors import ConflictError
+from gateway_hub.domain.lifecycle import Status
+from gateway_hub.domain.messages import IfUncertain, Message, MessageDraft, MessageType, Route
+from gateway_hub.domain.phone_posts import ForwardedMessage, PhoneAnswer, PhonePost, PhoneReport
+from gateway_hub.services.devices import DeviceDraft
+from gateway_hub.services.hub import Hub
+from tests.conftest import FakeClock
+
+
+@dataclass
+class World:
+    """A hub, its clock, and what phones do."""
+
+    hub: Hub
+    clock: FakeClock
+    project_id: str
+
+    async def phone(self, name: str, protocol: Protocol = Protocol.MEDIC, **options: Any) -> Device:
+        """Register a phone."""
+        if protocol is Protocol.ENVAYA:
+            options.setdefault("phone_number", "+255710000001")
+        view, _ = await self.hub.devices.create(
+            self.project_id, DeviceDraft(name, protocol, **options)
+        )
+        return view.device
+
+    async def poll(self, device: Device, *reports: PhoneReport, **post: Any) -> PhoneAnswer:
+        """Let *device* post; it is read anew, as the routes do."""
+        fresh = (await self.hub.devices.get(self.project_id, device.id)).device
+        facts = PhoneFacts(takes_commands=device.protocol is Protocol.ENVAYA)
+        return await self.hub.phones.exchange(
+            fresh, PhonePost(reports=reports, facts=facts, **post), patience_seconds=1
+        )
+
+    async def submit(self, text: str = "x", to: str = "+255710009999", **draft: Any) -> Message:
+        """Submit a message."""
+        return await self.hub.outbox.submit(self.project_id, MessageDraft(to, text, **draft))
+
+    async def status(self, message: Message) -> Status:
+        """Return where *message* is."""
+        return (await self.get(message)).status
+
+    async def get(self, message: Message) -> Message:
+        """Return *message* as it is now."""
+        return (await self.hub.outbox.get(self.project_id, message.id)).message
+
+    async def pass_time(self, **parts: float) -> None:
+        """Move the clock and do what is due then."""
+        self.clock.advance(**parts)
+        while await self.hub.caretaker.run_due():
+            pass
+
+
+@pytest.fixture
+async def world(hub: Hub, clock: FakeClock) -> World:
+    """A world with no phones yet."""
+    project = await hub.access.ensure_default_project()
+    return World(hub, clock, project.id)
+
+
+def report(wire_id: str, status: Status, **rest: Any) -> PhoneReport:
+    return PhoneReport(wire_id, status, status.value, **rest)
+
+
+def wire_ids(answer: PhoneAnswer) -> list[str]:
+    return [offer.wire_id for offer in answer.offers]
+
+
+async def test_a_scheduled_message_is_queued_at_its_time(world: World) -> None:
+    phone = await world.phone("a")
+    message = await world.submit(send_at=world.clock.now + timedelta(hours=1))
+    assert await world.status(message) is Status.SCHEDULED
+    await world.pass_time(minutes=59)
+    assert wire_ids(await world.poll(phone)) == []
+    await world.pass_time(minutes=1)
+    assert wire_ids(await world.poll(phone)) == [message.id]
+
+
+async def test_what_no_phone_took_in_time_expires(world: World) -> None:
+    phone = await world.phone("a")
+    message = await world.submit(expires_at=world.clock.now + timedelta(minutes=5))
+    await world.pass_time(minutes=5)
+    assert await world.status(message) is Status.EXPIRED
+    assert wire_ids(await world.poll(phone)) == []
+
+
+async def test_a_phone_that_falls_silent_leaves_the_message_uncertain(world: World) -> None:
+    phone = await world.phone("a")
+    message = await world.submit()
+    await world.poll(phone)
+    await world.pass_time(minutes=4)
+    assert await world.status(message) is Status.DISPATCHED
+    await world.pass_time(minutes=11)
+    uncertain = await world.get(message)
+    assert (uncertain.status, uncertain.final) == (Status.UNCERTAIN, True)
+    assert uncertain.error is not None
+    assert uncertain.error.code == "device_silent"
+
+
+async def test_a_cht_phone_that_comes_back_is_asked_again_under_the_same_id(
+    world: World,
+) -> None:
+    phone = await world.phone("a")
+    message = await world.submit()
+    await world.poll(phone)
+    await world.pass_time(hours=9)
+    assert await world.status(message) is Status.UNCERTAIN
+    assert wire_ids(await world.poll(phone)) == [message.id]
+    await world.poll(phone, report(message.id, Status.DELIVERED))
+    assert await world.status(message) is Status.DELIVERED
+
+
+async def test_an_envaya_phone_that_comes_back_is_not_asked_again(world: World) -> None:
+    phone = await world.phone("a", Protocol.ENVAYA)
+    message = await world.submit()
+    await world.poll(phone)
+    await world.pass_time(hours=9)
+    assert await world.status(message) is Status.UNCERTAIN
+    assert wire_ids(await world.poll(phone)) == []
+    await world.poll(phone, report(message.id, Status.SENT))
+    assert await world.status(message) is Status.SENT
+
+
+async def test_resend_goes_through_another_phone_under_another_wire_id(world: World) -> None:
+    first, second = await world.phone("a"), await world.phone("b")
+    message = await world.submit(if_uncertain=IfUncertain.RESEND)
+    await world.poll(first)
+    for _ in range(4):
+        world.clock.advance(minutes=4)
+        await world.poll(second)
+        await world.pass_time(seconds=0)
+    (wire_id,) = {
+        item.wire_id
+        for item in (await world.hub.outbox.get(world.project_id, message.id)).attempts
+        if item.device_id == second.id
+    }
+    assert wire_id != message.id
+    await world.poll(second, report(wire_id, Status.SENT))
+    assert await world.status(message) is Status.SENT
+    await world.poll(first, report(message.id, Status.FAILED, reason="late"))
+    assert await world.status(message) is Status.SENT
+
+
+async def test_resend_happens_once_however_silent_the_phones_are(world: World) -> None:
+    phone = await world.phone("a")
+    message = await world.submit(if_uncertain=IfUncertain.RESEND)
+    for _ in range(6):
+        await world.poll(phone)
+        await world.pass_time(hours=2)
+    details = await world.hub.outbox.get(world.project_id, message.id)
+    assert len(details.attempts) == 2
+
+
+async def test_an_envaya_phone_is_asked_to_give_back_before_another_gets_it(
+    world: World,
+) -> None:
+    phone = await world.phone("a", Protocol.ENVAYA)
+    message = await world.submit(if_uncertain=IfUncertain.RESEND)
+    await world.poll(phone)
+    for _ in range(2):
+        for _ in range(11):
+            world.clock.advance(minutes=1)
+            await world.poll(phone)
+        await world.pass_time(seconds=0)
+    answer = await world.poll(phone)
+    assert [cancel.wire_id for cancel in answer.cancels] == [message.id]
+    await world.poll(phone, report(message.id, Status.CANCELLED))
+    details = await world.hub.outbox.get(world.project_id, message.id)
+    assert [item.number for item in details.attempts] == [1, 2]
+
+
+async def test_a_failed_message_is_tried_again_as_often_as_asked(world: World) -> None:
+    phone = await world.phone("a")
+    message = await world.submit(max_attempts=2)
+    (first,) = wire_ids(await world.poll(phone))
+    await world.poll(phone, report(first, Status.FAILED, reason="generic; errorCode=1"))
+    waiting = await world.get(message)
+    assert waiting.status is Status.SCHEDULED
+    assert waiting.due_at == world.clock.now + timedelta(minutes=1)
+    await world.pass_time(minutes=1)
+    (second,) = wire_ids(await world.poll(phone))
+    assert second != first
+    await world.poll(phone, report(second, Status.FAILED, reason="generic; errorCode=1"))
+    ended = await world.get(message)
+    assert (ended.status, ended.final) == (Status.FAILED, True)
+
+
+async def test_late_good_news_of_the_first_attempt_ends_the_waiting(world: World) -> None:
+    phone = await world.phone("a")
+    message = await world.submit(max_attempts=3)
+    (first,) = wire_ids(await world.poll(phone))
+    await world.poll(phone, report(first, Status.FAILED))
+    await world.poll(phone, report(first, Status.SENT))
+    assert await world.status(message) is Status.SENT
+    await world.pass_time(hours=1)
+    assert wire_ids(await world.poll(phone)) == []
+
+
+@pytest.mark.parametrize(
+    ("protocol", "hours", "failing", "ends"),
+    [
+        (Protocol.MEDIC, 25, False, Status.UNCERTAIN),
+        (Protocol.ENVAYA, 27, True, Status.FAILED),
+        (Protocol.ENVAYA, 25, True, Status.ACCEPTED),
+    ],
+)
+async def test_a_phone_that_worked_on_it_and_says_no_more(
+    world: World, protocol: Protocol, hours: float, failing: bool, ends: Status
+) -> None:
+    phone = await world.phone("a", protocol)
+    message = await world.submit()
+    (wire_id,) = wire_ids(await world.poll(phone))
+    word = (
+        report(wire_id, Status.FAILED, reason="no service", gives_up=False)
+        if failing
+        else report(wire_id, Status.ACCEPTED)
+    )
+    await world.poll(phone, word)
+    await world.pass_time(hours=hours)
+    assert await world.status(message) is ends
+
+
+async def test_a_budget_is_counted_in_segments_over_a_sliding_window(world: World) -> None:
+    phone = await world.phone("a", send_limit=SendLimit(5, 600))
+    for _ in range(4):
+        await world.submit("x" * 200)
+    given = wire_ids(await world.poll(phone))
+    assert len(given) == 2
+    await world.poll(phone, *(report(wire_id, Status.SENT) for wire_id in given))
+    view = await world.hub.devices.get(world.project_id, phone.id)
+    assert (view.budget_left, view.backlog) == (1, 2)
+    await world.pass_time(minutes=9)
+    assert (await world.poll(phone)).offers == ()
+    await world.pass_time(minutes=2)
+    assert len((await world.poll(phone)).offers) == 2
+
+
+async def test_a_message_larger_than_the_whole_budget_goes_out_alone(world: World) -> None:
+    phone = await world.phone("a", send_limit=SendLimit(1, 600))
+    await world.submit("x" * 200)
+    assert len((await world.poll(phone)).offers) == 1
+
+
+async def test_a_cap_on_recipients_lets_known_ones_through(world: World) -> None:
+    phone = await world.phone("a", send_limit=SendLimit(100, 600, recipients_per_month=1))
+    for to in ("+255710000011", "+255710000012", "+255710000011"):
+        await world.submit(to=to)
+    assert [offer.to for offer in (await world.poll(phone)).offers] == ["+255710000011"] * 2
+    world.clock.advance(days=31)
+    assert [offer.to for offer in (await world.poll(phone)).offers] == ["+255710000012"]
+
+
+async def test_a_contact_hears_from_the_phone_that_last_talked_with_them(world: World) -> None:
+    first, second = await world.phone("a"), await world.phone("b")
+    sms = ForwardedMessage(MessageType.SMS, "+255710009999", "hi", "1")
+    await world.poll(second)
+    await world.poll(first, messages=(sms,))
+    message = await world.submit()
+    assert wire_ids(await world.poll(second)) == []
+    assert wire_ids(await world.poll(first)) == [message.id]
+
+
+async def test_it_hears_from_another_when_that_one_does_not_come(world: World) -> None:
+    first, second = await world.phone("a"), await world.phone("b")
+    sms = ForwardedMessage(MessageType.SMS, "+255710009999", "hi", "1")
+    await world.poll(first, messages=(sms,))
+    message = await world.submit()
+    await world.pass_time(minutes=5)
+    assert wire_ids(await world.poll(second)) == [message.id]
+
+
+async def test_a_flood_under_one_tag_does_not_hold_up_another(world: World) -> None:
+    phone = await world.phone("a", tags=("flood", "quiet"))
+    for _ in range(20):
+        await world.submit(route=Route(tag="flood"))
+    quiet = await world.submit(route=Route(tag="quiet"))
+    assert quiet.id in wire_ids(await world.poll(phone))
+
+
+async def test_a_paused_phone_finishes_what_it_holds_and_gets_no_more(world: World) -> None:
+    phone = await world.phone("a")
+    held = await world.submit()
+    await world.poll(phone)
+    await world.hub.devices.change(world.project_id, phone.id, {"paused": True})
+    await world.submit()
+    assert wire_ids(await world.poll(phone)) == []
+    world.clock.advance(minutes=6)
+    assert wire_ids(await world.poll(phone)) == [held.id]
+
+
+async def test_a_message_in_an_envaya_phone_s_hands_is_asked_back(world: World) -> None:
+    phone = await world.phone("a", Protocol.ENVAYA)
+    message = await world.submit()
+    await world.poll(phone)
+    asked = await world.hub.outbox.cancel(world.project_id, message.id)
+    assert (asked.status, asked.cancel_requested_at) == (Status.DISPATCHED, world.clock.now)
+    answer = await world.poll(phone)
+    assert [cancel.wire_id for cancel in answer.cancels] == [message.id]
+    await world.poll(phone, report(message.id, Status.CANCELLED))
+    assert await world.status(message) is Status.CANCELLED
+
+
+async def test_a_message_in_a_cht_phone_s_hands_cannot_be_taken_back(world: World) -> None:
+    phone = await world.phone("a")
+    message = await world.submit()
+    await world.poll(phone)
+    with pytest.raises(ConflictError):
+        await world.hub.outbox.cancel(world.project_id, message.id)
+
+
+@pytest.mark.parametrize("ending", [Status.FAILED, Status.CANCELLED])
+async def test_a_person_may_have_it_sent_again(world: World, ending: Status) -> None:
+    phone = await world.phone("a")
+    message = await world.submit()
+    if ending is Status.CANCELLED:
+        await world.hub.outbox.cancel(world.project_id, message.id)
+    else:
+        (wire_id,) = wire_ids(await world.poll(phone))
+        await world.poll(phone, report(wire_id, Status.FAILED))
+    await world.hub.outbox.resend(world.project_id, message.id)
+    assert len((await world.poll(phone)).offers) == 1
+    with pytest.raises(ConflictError):
+        await world.hub.outbox.resend(world.project_id, message.id)
+
+
+async def test_usage_is_kept_as_long_as_any_window_reaches_back(world: World) -> None:
+    month = 31 * 24 * 3600
+    phone = await world.phone("a", send_limit=SendLimit(1, month))
+    await world.submit()
+    assert len((await world.poll(phone)).offers) == 1
+    await world.submit()
+    world.clock.advance(days=30)
+    await world.hub.caretaker.forget_old_usage()
+    view = await world.hub.devices.get(world.project_id, phone.id)
+    assert view.budget_left == 0
+    world.clock.advance(days=3)
+    await world.hub.caretaker.forget_old_usage()
+    view = await world.hub.devices.get(world.project_id, phone.id)
+    assert view.budget_left == 1
