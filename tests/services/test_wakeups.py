@@ -90,7 +90,6 @@ async def _hold(phone: Phone, seconds: float = _NEVER) -> asyncio.Task[bool]:
     async with asyncio.timeout(_SOON):
         while not phone.hub.wakeups._waiters or _connections_in_use(phone.hub):
             await asyncio.sleep(0.005)
-        await asyncio.sleep(0.02)
     return task
 
 
