@@ -2,12 +2,14 @@
 
 import asyncio
 import time
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
 from sqlalchemy.pool import QueuePool
 
 from gateway_hub.domain.devices import Device, Protocol
+from gateway_hub.domain.errors import UnavailableError
 from gateway_hub.services.hub import Hub
 from gateway_hub.services.wakeups import Wakeups
 from tests.conftest import FakeClock
@@ -152,6 +154,23 @@ async def test_held_polls_hold_no_connection_and_end_when_the_hub_stops(hub: Hub
     assert await hub.caretaker.run_due() == 0
     await hub.stop()
     assert [await _ends(task) for task in held] == [False] * 20
+
+
+async def test_a_poll_that_is_just_reading_when_the_hub_stops_leaves_nothing_open(
+    hub: Hub,
+) -> None:
+    phones = [await register(hub) for _ in range(20)]
+    polls = [
+        asyncio.create_task(hub.phones.wait_for_work(phone.device, seconds=_NEVER))
+        for phone in phones
+    ]
+    while not _connections_in_use(hub):
+        await asyncio.sleep(0)
+    await hub.stop()
+    assert _connections_in_use(hub) == 0
+    for poll in polls:
+        with suppress(UnavailableError):
+            assert await _ends(poll) is False
 
 
 async def test_a_held_poll_that_is_given_up_is_forgotten(hub: Hub) -> None:

@@ -1,6 +1,7 @@
 """A database as the services see it: write a use case, read a query, nothing in between."""
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,6 +26,7 @@ T = TypeVar("T")
 
 DEFAULT_PATIENCE_SECONDS = 4.0
 _READ_PAUSE_SECONDS = 0.5
+_LAST_READS_SECONDS = 3.0
 
 
 class Database:
@@ -34,6 +36,8 @@ class Database:
         self.url = normalise_url(url)
         self._lock: ProcessLock | None = None
         self._stopped = False
+        self._reading = 0
+        self._all_read = asyncio.Event()
         self._writer: AsyncEngine = create_writer_engine(self.url)
         self._reader: AsyncEngine = create_reader_engine(self.url)
         self._commits = CommitGroup(
@@ -59,9 +63,10 @@ class Database:
         self._commits.start()
 
     async def stop(self) -> None:
-        """Finish the commits under way and close every connection."""
+        """Finish the commits and queries under way and close every connection."""
         self._stopped = True
         await self._commits.stop()
+        await self._let_reads_end()
         await self._reader.dispose()
         await self._writer.dispose()
         if self._lock is not None:
@@ -104,10 +109,24 @@ class Database:
         raise UnavailableError("The hub is stopping.")
 
     async def _read_once(self, query: UseCase[T]) -> T:
-        async with self._reader.connect() as connection:
-            if not self.is_sqlite:
-                await connection.execution_options(isolation_level="AUTOCOMMIT")
-            return await query(Transaction(connection))
+        self._reading += 1
+        try:
+            async with self._reader.connect() as connection:
+                if not self.is_sqlite:
+                    await connection.execution_options(isolation_level="AUTOCOMMIT")
+                return await query(Transaction(connection))
+        finally:
+            self._reading -= 1
+            if not self._reading:
+                self._all_read.set()
+
+    async def _let_reads_end(self) -> None:
+        """Wait for the queries under way: a connection in use would not be closed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LAST_READS_SECONDS):
+                while self._reading:
+                    self._all_read.clear()
+                    await self._all_read.wait()
 
     async def migrate(self) -> None:
         """Bring the schema to head; several processes may try at once."""
