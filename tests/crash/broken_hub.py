@@ -18,7 +18,7 @@ def answer_before_commit() -> None:
         await run_each(self, connection, jobs)
         for job in jobs:
             job.settle()
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.3)
 
     async def commit_together(self: Any, jobs: list[Any]) -> None:
         async with self._engine.begin() as connection:

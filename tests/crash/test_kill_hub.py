@@ -24,7 +24,7 @@ async def test_a_killed_hub_loses_and_doubles_nothing(
     assert len(ledger.forwarded) > 20
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     ("broken", "fault"),
     [
@@ -33,5 +33,13 @@ async def test_a_killed_hub_loses_and_doubles_nothing(
     ],
 )
 async def test_a_planted_fault_is_found(tmp_path: Path, broken: str, fault: str) -> None:
-    _, verdict = await run(kills=4, data_dir=tmp_path, database_url=None, broken=broken, seed=7)
-    assert verdict.faults[fault]
+    """Whether a kill meets the fault is chance; several runs are enough to find it."""
+    for seed in range(4):
+        folder = tmp_path / str(seed)
+        folder.mkdir()
+        _, verdict = await run(
+            kills=4, data_dir=folder, database_url=None, broken=broken, seed=seed
+        )
+        if verdict.faults[fault]:
+            return
+    pytest.fail(f"{broken} was not found")
