@@ -67,8 +67,12 @@ class Access:
 
         async def use_case(tx: Transaction) -> NewApiKey | None:
             await project_rows.lock_project(tx, project.id)
-            if await project_rows.list_api_keys(tx, project_id=None, before=AFTER_ALL_IDS, limit=1):
-                return None
+            found = await project_rows.list_api_keys(
+                tx, project_id=None, before=AFTER_ALL_IDS, limit=1
+            )
+            if found:
+                # A commit whose answer was lost is run again: then the key found is this one.
+                return made if found[0].id == made.key.id else None
             await project_rows.add_api_key(tx, made.key, hash_random_secret(made.secret))
             return made
 
