@@ -1,0 +1,1 @@
+"""The rules of webhooks: where they may go, how an attempt ended, and what follows from it."""
