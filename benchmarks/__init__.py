@@ -1,0 +1,1 @@
+"""Measurements of the hub beside simpler programs, always as ratios within one run."""
