@@ -1,22 +1,29 @@
 """How connections are set up: what a commit promises depends on it."""
 
+import asyncio
 import sqlite3
+import ssl
+import struct
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
+from pathlib import Path
 
+import asyncpg
 import pytest
 from sqlalchemy import text
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import IntegrityError, OperationalError
+from sqlalchemy.exc import DBAPIError, IntegrityError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway_hub.storage.engines import (
     check_durability,
+    connect_arguments,
     create_reader_engine,
     create_writer_engine,
     is_sqlite,
     normalise_url,
 )
+from gateway_hub.storage.postgres_urls import ParameterError
 
 CreateEngine = Callable[[URL], AsyncEngine]
 
@@ -156,6 +163,11 @@ async def test_an_error_does_not_show_what_was_to_be_stored(database_url: str) -
         ("postgres://u:p%40ss@db:5433/hub", "postgresql+asyncpg://u:p%40ss@db:5433/hub"),
         ("postgresql://db/hub?host=/run", "postgresql+asyncpg://db/hub?host=%2Frun"),
         ("postgresql+asyncpg://u@db/hub", "postgresql+asyncpg://u@db/hub"),
+        ("postgres://db/hub?sslmode=require", "postgresql+asyncpg://db/hub?sslmode=require"),
+        (
+            "postgresql://a:1/hub?host=b:2&host=c:3&pgbouncer=true",
+            "postgresql+asyncpg://a:1/hub?host=b%3A2&host=c%3A3&pgbouncer=true",
+        ),
     ],
 )
 def test_a_database_url_is_given_the_driver_the_hub_has(given: str, used: str) -> None:
@@ -179,3 +191,78 @@ def test_any_other_database_is_refused_without_showing_its_url(given: str) -> No
     with pytest.raises(ValueError, match="database") as raised:
         normalise_url(given)
     assert "pa55word" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "sslmode=s3cret",
+        "ssl=true",
+        "pgbouncer=yes",
+        "pgbouncer=true&pgbouncer=false",
+        "application_name=hub",
+        "sslpassword=s3cret",
+    ],
+)
+def test_a_parameter_that_means_nothing_is_refused(query: str) -> None:
+    with pytest.raises(ParameterError, match=query.partition("=")[0]) as raised:
+        normalise_url(f"postgresql://hub:s3cret@db/hub?{query}")
+    assert "s3cret" not in str(raised.value)
+
+
+_SSL_REQUEST = 80877103
+_STARTUP = 3 << 16
+"""The second number of a connection's first message, from PostgreSQL's protocol."""
+
+
+@asynccontextmanager
+async def _server_without_tls() -> AsyncIterator[tuple[int, list[int]]]:
+    """Yield the port of a server that refuses TLS, and the first messages it got."""
+    asked: list[int] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while _STARTUP not in asked:
+                _, code = struct.unpack("!ii", await reader.readexactly(8))
+                asked.append(code)
+                writer.write(b"N")
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    async with server:
+        yield server.sockets[0].getsockname()[1], asked
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize(
+    ("query", "asked"),
+    [
+        ("sslmode=disable", {_STARTUP}),
+        ("sslmode=require", {_SSL_REQUEST}),
+        ("ssl=require", {_SSL_REQUEST}),
+        ("sslmode=require&pgbouncer=true", {_SSL_REQUEST}),
+        ("sslmode=prefer", {_SSL_REQUEST, _STARTUP}),
+    ],
+)
+async def test_libpqs_word_for_tls_is_heeded(query: str, asked: set[int]) -> None:
+    async with _server_without_tls() as (port, messages):
+        url = f"postgresql://hub@127.0.0.1:{port}/hub?{query}"
+        with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBAPIError)):
+            async with _connected(create_reader_engine, url):
+                pass
+        with pytest.raises((OSError, asyncpg.PostgresError, asyncpg.InterfaceError)):
+            await asyncpg.connect(**connect_arguments(normalise_url(url)))
+    assert set(messages) == asked
+
+
+@pytest.mark.postgres
+async def test_the_certificate_to_trust_is_the_one_that_is_named(tmp_path: Path) -> None:
+    named = tmp_path / "trusted.crt"
+    with pytest.raises(ParameterError, match="sslrootcert"):
+        normalise_url(f"postgresql://hub@db/hub?sslrootcert={named}")
+    named.write_text("no certificate")
+    async with _server_without_tls() as (port, _):
+        query = f"sslmode=verify-full&sslrootcert={named}"
+        url = normalise_url(f"postgresql://hub@127.0.0.1:{port}/hub?{query}")
+        with pytest.raises(ssl.SSLError):
+            await asyncpg.connect(**connect_arguments(url))

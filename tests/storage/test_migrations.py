@@ -14,12 +14,12 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway_hub.domain.devices import Device, Protocol
 from gateway_hub.domain.errors import UnavailableError
-from gateway_hub.storage import devices as device_rows
+from gateway_hub.storage import attempts as attempt_rows
 from gateway_hub.storage import messages as message_rows
 from gateway_hub.storage import migrations
-from gateway_hub.storage import outbox as outbox_rows
+from gateway_hub.storage import offers as offer_rows
+from gateway_hub.storage import queues as queue_rows
 from gateway_hub.storage.database import Database
 from gateway_hub.storage.engines import create_writer_engine, is_sqlite, normalise_url
 from gateway_hub.storage.messages import MessageFilter
@@ -28,6 +28,7 @@ from gateway_hub.storage.transactions import Transaction
 from tests import postgres
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+EARLY = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @asynccontextmanager
@@ -155,7 +156,7 @@ async def test_a_migration_may_take_longer_than_any_request(postgres_server: str
             await holder.execute(text("SELECT pg_sleep(0.3)"))
             assert not migrating.done()
             await holder.execute(text("SELECT pg_advisory_unlock(:key)"), key)
-            assert await migrating == "30s"
+            assert await migrating == "20ms"
 
 
 def test_a_migration_that_fails_leaves_a_sqlite_file_as_it_was(tmp_path: Path) -> None:
@@ -175,6 +176,44 @@ def test_a_migration_that_fails_leaves_a_sqlite_file_as_it_was(tmp_path: Path) -
     with closing(sqlite3.connect(path)) as connection:
         tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
     assert tables <= {"reports", "alembic_version", "sqlite_autoindex_alembic_version_1"}
+
+
+_SOME_MESSAGES = """
+    INSERT INTO messages (id, project_id, direction, type, status, text, contact_key, queue,
+                          priority, max_attempts, attempt_count, if_uncertain, metadata, segments,
+                          reached, created_at, updated_at)
+    VALUES ('m1', 'project', 'outbound', 'sms', 'queued', '', '', 'any:project', 0, 1, 0, 'wait',
+            '{}', 2, '{"scheduled": "2026-03-01T11:59:59.999Z",
+              "queued": "2026-03-01T12:00:00.000Z"}',
+            0, 0),
+           ('m2', 'project', 'outbound', 'sms', 'queued', '', '', 'any:project', 0, 1, 0, 'wait',
+            '{}', 1, '{"queued": "2026-03-01T12:59:59.999Z"}', 0, 0),
+           ('m3', 'project', 'outbound', 'sms', 'scheduled', '', '', 'any:project', 0, 1, 0, 'wait',
+            '{}', 1, '{"scheduled": "1970-01-01T00:00:00.000Z"}', 0, 0),
+           ('m4', 'project', 'inbound', 'call', 'received', '', '', NULL, 0, 1, 0, 'wait',
+            '{}', NULL, '{}', 7199999, 0)
+"""
+
+
+async def test_messages_that_are_there_are_counted_when_counts_begin(empty_url: str) -> None:
+    hour = int(datetime(2026, 3, 1, 12, tzinfo=UTC).timestamp()) // 3600
+    async with _connected(empty_url) as connection:
+        await connection.run_sync(migrations.upgrade, "0002")
+        for statement in (_FILL[0], _SOME_MESSAGES):
+            await connection.exec_driver_sql(statement)
+        await connection.commit()
+        await connection.run_sync(migrations.upgrade)
+        backlogs = await connection.execute(text("SELECT * FROM queue_backlogs"))
+        counts = await connection.execute(
+            text("SELECT hour, direction, status, messages, segments FROM message_counts")
+        )
+        assert [tuple(row) for row in backlogs] == [("project", "any:project", 0, 2)]
+        assert {tuple(row) for row in counts} == {
+            (hour - 1, "outbound", "scheduled", 1, 2),
+            (hour, "outbound", "queued", 2, 3),
+            (0, "outbound", "scheduled", 1, 1),
+            (1, "inbound", "received", 1, 0),
+        }
 
 
 _MANY_MESSAGES = """
@@ -208,60 +247,53 @@ _FILL = (
     _MANY_ATTEMPTS.replace("SELECT", f"{_NUMBERS} SELECT", 1),
     "ANALYZE",
 )
-_DEVICE = Device("device", "project", "phone", Protocol.MEDIC, NOW, NOW)
 
 Query = Callable[[Transaction], Awaitable[object]]
 
 _QUERIES: dict[str, tuple[str, Query]] = {
     "the head of a queue": (
         "ix_messages_queue",
-        lambda tx: outbox_rows.lock_queue_heads(tx, ["q0"], now=NOW, limit=10),
+        lambda tx: queue_rows.lock_queue_heads(tx, ["q0"], now=NOW, limit=10),
     ),
     "whether there is anything queued": (
         "ix_messages_queue",
-        lambda tx: outbox_rows.has_work(
-            tx, device_id="device", queues=["q0"], now=NOW, offers_below=2
-        ),
-    ),
-    "the backlog of a device": (
-        "ix_messages_queue",
-        lambda tx: device_rows.count_backlog(tx, _DEVICE),
+        lambda tx: queue_rows.has_queued(tx, ["q0"], now=NOW),
     ),
     "what has to be queued now": (
         "ix_messages_due",
-        lambda tx: outbox_rows.lock_due_scheduled(tx, now=NOW, limit=10),
+        lambda tx: queue_rows.lock_due_scheduled(tx, now=NOW, limit=10),
     ),
     "what has expired": (
         "ix_messages_expiring",
-        lambda tx: outbox_rows.lock_expired(tx, now=NOW, limit=10),
+        lambda tx: queue_rows.lock_expired(tx, now=NOW, limit=10),
     ),
     "what a device holds past its lease": (
         "ix_attempts_lease",
-        lambda tx: outbox_rows.lock_due_offers(
+        lambda tx: offer_rows.lock_due_offers(
             tx, device_id="device", now=NOW, offers_below=2, limit=10
         ),
     ),
     "what is overdue with any device": (
         "ix_attempts_overdue",
-        lambda tx: outbox_rows.lock_overdue(tx, now=datetime(1970, 1, 1, tzinfo=UTC), limit=10),
+        lambda tx: attempt_rows.find_overdue(tx, now=EARLY, after=None, limit=10),
     ),
     "what phones work on without a word": (
         "ix_attempts_working",
-        lambda tx: outbox_rows.lock_working_silently(
+        lambda tx: attempt_rows.lock_working_silently(
             tx, since=datetime(1970, 1, 1, tzinfo=UTC), limit=10
         ),
     ),
     "what waited for its device long enough": (
         "ix_messages_preferred",
-        lambda tx: outbox_rows.lock_preferred_past(tx, now=NOW, limit=10),
+        lambda tx: queue_rows.lock_preferred_past(tx, now=NOW, limit=10),
     ),
     "what a request was answered with": (
         "ix_attempts_request",
-        lambda tx: outbox_rows.find_offers_of_request(tx, "device", "k2"),
+        lambda tx: offer_rows.find_offers_of_request(tx, "device", "k2", now=EARLY),
     ),
     "what an inbound message was answered with": (
         "ix_attempts_inbound",
-        lambda tx: outbox_rows.find_offers_with_inbound(
+        lambda tx: offer_rows.find_offers_with_inbound(
             tx, "device", ["m2"], now=datetime(1970, 1, 1, tzinfo=UTC)
         ),
     ),

@@ -17,12 +17,18 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from gateway_hub.domain.access import Scope
 from gateway_hub.domain.devices import Protocol
-from gateway_hub.domain.errors import ConflictError, UnavailableError
+from gateway_hub.domain.errors import (
+    ConflictError,
+    HubError,
+    PreconditionFailedError,
+    UnavailableError,
+)
 from gateway_hub.domain.lifecycle import Status
-from gateway_hub.domain.messages import MessageDraft, MessageType
+from gateway_hub.domain.messages import Message, MessageDraft, MessageType
 from gateway_hub.domain.phone_posts import ForwardedMessage, PhonePost, PhoneReport
-from gateway_hub.services.devices import DeviceDraft, IssuedCredentials
+from gateway_hub.services.devices import DeviceDraft, IssuedCredentials, revision_of
 from gateway_hub.services.hub import Hub, HubOptions
+from gateway_hub.services.idempotency import AnsweredBeforeError, Once
 from gateway_hub.services.secrets import SecretBox
 from gateway_hub.storage.engines import create_reader_engine, create_writer_engine, normalise_url
 from gateway_hub.storage.messages import MessageFilter
@@ -447,21 +453,36 @@ async def quiet_hub(database_url: str, tmp_path: Path, clock: FakeClock) -> Asyn
 
 
 @contextmanager
-def _losing_an_answer(hub: Hub) -> Iterator[None]:
-    """Let the next commit be done, and the connection be lost before anyone is told."""
+def _losing_an_answer(hub: Hub, *, after: int = 0) -> Iterator[None]:
+    """Let the next commit, or one *after* some others, be done and the connection then be lost
+    before anyone is told."""
     engine = hub.database._writer.sync_engine
-    lost: list[bool] = []
+    commits: list[bool] = []
 
     def lose(connection: Connection) -> None:
-        if not lost:
-            lost.append(True)
+        commits.append(True)
+        if len(commits) == after + 1:
             connection.exec_driver_sql("COMMIT")
             raise ConnectionResetError("the server went away")
 
     event.listen(engine, "commit", lose)
     yield
     event.remove(engine, "commit", lose)
-    assert lost
+    assert len(commits) > after
+
+
+async def test_a_commit_whose_answer_is_lost_shows_the_first_key_all_the_same(
+    quiet_hub: Hub,
+) -> None:
+    """It is shown this once: a hub that kept it for itself would have no key that anyone knows."""
+    with _losing_an_answer(quiet_hub, after=1):  # the first makes sure of the project
+        made = await quiet_hub.access.ensure_first_key()
+    assert made is not None
+    admin = await quiet_hub.access.authenticate(made.secret)
+    assert admin.key_id == made.key.id
+    keys = await quiet_hub.access.list_keys(admin, before="~", limit=10)
+    assert [key.id for key in keys] == [made.key.id]
+    assert await quiet_hub.access.ensure_first_key() is None
 
 
 async def test_a_commit_whose_answer_is_lost_makes_one_key_and_one_project(quiet_hub: Hub) -> None:
@@ -539,4 +560,39 @@ async def test_a_commit_whose_answer_is_lost_cancels_once(quiet_hub: Hub) -> Non
     message = await quiet_hub.outbox.submit(project.id, MessageDraft("+255710000002", "hi"))
     with _losing_an_answer(quiet_hub):
         cancelled = await quiet_hub.outbox.cancel(project.id, message.id)
-    assert cancelled.status is Status.CANCELLED
+    assert cancelled.message.status is Status.CANCELLED
+
+
+async def test_a_commit_whose_answer_is_lost_keeps_the_answer_to_a_key(quiet_hub: Hub) -> None:
+    project = await quiet_hub.access.ensure_default_project()
+    told: list[str] = []
+
+    async def tell(results: list[Message | HubError]) -> str:
+        told.append(repr(results))
+        return told[-1]
+
+    keys, draft = quiet_hub.idempotency, MessageDraft("+255710000002", "hi")
+    with keys.hold("caller", "route", "key", b"digest") as claim:
+        once = Once(claim, tell, keys)
+        with _losing_an_answer(quiet_hub), pytest.raises(AnsweredBeforeError) as raised:
+            await quiet_hub.outbox.submit(project.id, draft, once)
+    assert (raised.value.answer, raised.value.repeated) == (told[0], False)
+    stored = await quiet_hub.outbox.list_messages(project.id, MessageFilter(), before="~", limit=10)
+    assert [item.message.id in told[0] for item in stored] == [True]
+
+
+async def test_a_commit_whose_answer_is_lost_was_no_change_by_somebody_else(
+    quiet_hub: Hub, clock: FakeClock
+) -> None:
+    project = await quiet_hub.access.ensure_default_project()
+    view, _ = await quiet_hub.devices.create(project.id, DeviceDraft("phone", Protocol.MEDIC))
+    expected = {revision_of(view.device)}
+    clock.advance(seconds=1)
+    ids = (project.id, view.device.id)
+    with _losing_an_answer(quiet_hub):
+        changed = await quiet_hub.devices.change(*ids, {"name": "new"}, expected)
+    assert changed.device.name == "new"
+    with pytest.raises(PreconditionFailedError):
+        await quiet_hub.devices.change(*ids, {"name": "newer"}, expected)
+    with _losing_an_answer(quiet_hub):
+        await quiet_hub.devices.delete(*ids, {revision_of(changed.device)})

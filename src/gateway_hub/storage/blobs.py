@@ -14,6 +14,7 @@ from typing import BinaryIO
 _CHUNK_BYTES = 256 * 1024
 _UNFINISHED = ".new-"
 _UNFINISHED_SECONDS = 3600
+_SETTLED_SECONDS = 86_400
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,15 @@ class FileBlobStore:
         """Remove the bytes of *key*; harmless when they are gone."""
         await asyncio.to_thread(self._path(key).unlink, missing_ok=True)
 
+    async def list_folders(self) -> list[str]:
+        """Return the names of the folders that keys are spread over."""
+        return await asyncio.to_thread(self._list_folders)
+
+    async def list_settled(self, folder: str) -> list[str]:
+        """Return the keys in *folder* that have been there for a day: whoever stored them has
+        committed what names them, or never will."""
+        return await asyncio.to_thread(self._list_settled, folder)
+
     async def remove_unfinished(self) -> None:
         """Remove what a process that was killed left half written; old enough to be nobody's."""
         await asyncio.to_thread(self._remove_unfinished)
@@ -84,6 +94,21 @@ class FileBlobStore:
             with suppress(FileNotFoundError):  # another process cleans up too
                 if path.stat().st_mtime < oldest:
                     path.unlink()
+
+    def _list_folders(self) -> list[str]:
+        if not self._folder.is_dir():
+            return []
+        return sorted(path.name for path in self._folder.iterdir() if path.is_dir())
+
+    def _list_settled(self, folder: str) -> list[str]:
+        newest = time.time() - _SETTLED_SECONDS
+        settled = []
+        for path in (self._folder / folder).iterdir():
+            with suppress(FileNotFoundError):  # removed meanwhile
+                is_key = path.name.isalnum() and path.name.startswith(folder)
+                if is_key and path.is_file() and path.stat().st_mtime < newest:
+                    settled.append(path.name)
+        return sorted(settled)
 
     def _make_root(self) -> None:
         if not self._folder.is_dir():

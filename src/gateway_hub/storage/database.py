@@ -13,15 +13,18 @@ from gateway_hub.storage import migrations
 from gateway_hub.storage.engines import (
     POSTGRES_WRITERS,
     check_durability,
+    check_way,
     create_reader_engine,
     create_writer_engine,
     is_sqlite,
     normalise_url,
 )
 from gateway_hub.storage.faults import is_transient
+from gateway_hub.storage.notice_line import NoticeLine
 from gateway_hub.storage.process_lock import ProcessLock
-from gateway_hub.storage.transactions import CommitGroup, Transaction, UseCase
+from gateway_hub.storage.transactions import BulkUseCase, CommitGroup, Transaction, UseCase
 
+Item = TypeVar("Item")
 T = TypeVar("T")
 
 DEFAULT_PATIENCE_SECONDS = 4.0
@@ -30,10 +33,16 @@ _LAST_READS_SECONDS = 3.0
 
 
 class Database:
-    """One database, opened by `start` and closed by `stop`."""
+    """One database, opened by `start` and closed by `stop`.
 
-    def __init__(self, url: str) -> None:
+    Migrations and `line`, which need a connection of their own, go to *direct_url* if it is given:
+    past a pooler.
+    """
+
+    def __init__(self, url: str, direct_url: str | None = None) -> None:
         self.url = normalise_url(url)
+        self.direct_url = normalise_url(direct_url) if direct_url else self.url
+        self.line = NoticeLine(None if self.is_sqlite else self.direct_url)
         self._lock: ProcessLock | None = None
         self._stopped = False
         self._reading = 0
@@ -59,6 +68,7 @@ class Database:
         if migrate:
             await self.migrate()
         async with self._writer.connect() as connection:
+            await check_way(connection, self.url)
             await check_durability(connection)
         self._commits.start()
 
@@ -78,13 +88,33 @@ class Database:
         *,
         patience_seconds: float = DEFAULT_PATIENCE_SECONDS,
         lock_order: str = "",
+        alone: bool = False,
     ) -> T:
         """Run *use_case* in a transaction and return its result once that is on disk.
 
-        *lock_order* names what it locks, if others lock the same: a device's id.
+        *lock_order* names what it locks, if others lock the same: a device's id. What locks as no
+        request does shares its commit with none: *alone*.
         """
         return await self._commits.run(
-            use_case, patience_seconds=patience_seconds, lock_order=lock_order
+            use_case, patience_seconds=patience_seconds, lock_order=lock_order, alone=alone
+        )
+
+    async def write_together(
+        self,
+        work: BulkUseCase[Item, T],
+        item: Item,
+        *,
+        patience_seconds: float = DEFAULT_PATIENCE_SECONDS,
+        lock_order: str = "",
+        weight: int = 1,
+    ) -> T:
+        """Like `write`, for what many ask for at once and is cheaper done for all of them.
+
+        *work* is given the items that wait for it at the same moment, and returns a result for
+        each; see `CommitGroup.run_together`.
+        """
+        return await self._commits.run_together(
+            work, item, patience_seconds=patience_seconds, lock_order=lock_order, weight=weight
         )
 
     async def read(self, query: UseCase[T], *, patience_seconds: float = 0) -> T:
@@ -130,8 +160,14 @@ class Database:
 
     async def migrate(self) -> None:
         """Bring the schema to head; several processes may try at once."""
-        async with self._writer.connect() as connection:
-            await connection.run_sync(migrations.upgrade)
+        direct = self.direct_url != self.url
+        engine = create_writer_engine(self.direct_url) if direct else self._writer
+        try:
+            async with engine.connect() as connection:
+                await connection.run_sync(migrations.upgrade)
+        finally:
+            if direct:
+                await engine.dispose()
 
     async def check(self) -> None:
         """Raise UnavailableError unless the database answers and its schema is at head."""

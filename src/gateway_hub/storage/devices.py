@@ -5,15 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, func, or_, select, update
+from sqlalchemy import bindparam, delete, or_, select, update
 from sqlalchemy.engine import Row
 
 from gateway_hub.domain.devices import Device, DeviceState, Protocol, SendLimit
-from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.numbers import number_key
-from gateway_hub.domain.routing import served_queues
 from gateway_hub.storage.inserts import insert_for, insert_if_absent
-from gateway_hub.storage.tables import device_credentials, device_states, devices, messages
+from gateway_hub.storage.tables import device_credentials, device_states, devices
 from gateway_hub.storage.transactions import Transaction
 
 _STATE_COLUMNS = [column for column in device_states.c if column.name != "device_id"]
@@ -43,6 +41,27 @@ _PAGE = (
     .order_by(devices.c.id.desc())
     .limit(bindparam("limit"))
 )
+_DELETED = (
+    select(devices.c.id)
+    .where(devices.c.deleted_at >= bindparam("since"), devices.c.id > bindparam("after"))
+    .order_by(devices.c.id)
+    .limit(bindparam("limit"))
+)
+_CHANGED = (
+    select(devices.c.id, devices.c.updated_at, devices.c.deleted_at.is_not(None).label("deleted"))
+    .where(
+        or_(devices.c.updated_at >= bindparam("since"), devices.c.deleted_at >= bindparam("since"))
+    )
+    .order_by(devices.c.updated_at.desc())
+    .limit(bindparam("limit"))
+)
+_STATES_SINCE = select(device_states).where(device_states.c.last_seen_at >= bindparam("since"))
+_ALL_IDS = (
+    select(devices.c.id)
+    .where(devices.c.id > bindparam("after"))
+    .order_by(devices.c.id)
+    .limit(bindparam("limit"))
+)
 _CREDENTIALS = select(device_credentials).where(
     device_credentials.c.device_id.in_(bindparam("device_ids", expanding=True)),
     or_(
@@ -67,14 +86,6 @@ _DELETE_DEAD_CREDENTIALS = delete(device_credentials).where(
     device_credentials.c.device_id == bindparam("of_device"),
     device_credentials.c.expires_at <= bindparam("now"),
 )
-_BACKLOG = (
-    select(messages.c.queue, func.count().label("queued"))
-    .where(
-        messages.c.status == Status.QUEUED,
-        messages.c.queue.in_(bindparam("queues", expanding=True)),
-    )
-    .group_by(messages.c.queue)
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +98,15 @@ class StoredCredential:
     secret: bytes
     created_at: datetime
     expires_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedDevice:
+    """When a device was changed, and whether it was deleted."""
+
+    id: str
+    updated_at: datetime
+    deleted: bool
 
 
 async def add_device(tx: Transaction, device: Device) -> None:
@@ -141,6 +161,23 @@ async def list_devices(
     return [_to_device(row) for row in rows]
 
 
+async def list_deleted(tx: Transaction, *, since: datetime, after: str, limit: int) -> list[str]:
+    """Return up to *limit* ids above *after* of devices deleted since then, of any project."""
+    parameters = {"since": since, "after": after, "limit": limit}
+    return list((await tx.execute(_DELETED, parameters)).scalars())
+
+
+async def list_changed(tx: Transaction, *, since: datetime, limit: int) -> list[ChangedDevice]:
+    """Return up to *limit* devices, of any project, that were changed or deleted since then."""
+    rows = await tx.execute(_CHANGED, {"since": since, "limit": limit})
+    return [ChangedDevice(row.id, row.updated_at, row.deleted) for row in rows]
+
+
+async def list_ids(tx: Transaction, *, after: str, limit: int) -> list[str]:
+    """Return up to *limit* ids above *after* of devices of any project, deleted ones included."""
+    return list((await tx.execute(_ALL_IDS, {"after": after, "limit": limit})).scalars())
+
+
 async def find_medic_candidates(tx: Transaction, usernames: tuple[str, ...]) -> list[Device]:
     """Return the devices, of any project, that have one of *usernames*."""
     return [_to_device(row) for row in await tx.execute(_BY_USERNAME, {"usernames": usernames})]
@@ -185,6 +222,15 @@ async def expire_credentials(
     await tx.execute(_DELETE_DEAD_CREDENTIALS, {"of_device": device_id, "now": now})
 
 
+async def find_states_since(tx: Transaction, since: datetime) -> dict[str, DeviceState]:
+    """Return by device id the states of all devices that were seen since then."""
+    rows = await tx.execute(_STATES_SINCE, {"since": since})
+    return {
+        row.device_id: DeviceState(**{name: getattr(row, name) for name in _STATE_FIELDS})
+        for row in rows
+    }
+
+
 async def save_states(tx: Transaction, states: Mapping[str, DeviceState]) -> None:
     """Write the state of each device, by device id."""
     if not states:
@@ -199,12 +245,6 @@ async def save_states(tx: Transaction, states: Mapping[str, DeviceState]) -> Non
         for device_id, state in sorted(states.items())
     ]
     await tx.execute(upsert, rows)
-
-
-async def count_backlog(tx: Transaction, device: Device) -> int:
-    """Return how many queued messages the device could be offered."""
-    rows = await tx.execute(_BACKLOG, {"queues": list(served_queues(device))})
-    return sum(row.queued for row in rows)
 
 
 def _changeable(device: Device) -> dict[str, Any]:
@@ -242,6 +282,7 @@ def _to_device(row: Row[Any]) -> Device:
         tags=tuple(row.tags),
         send_limit=limit,
         paused=row.paused,
+        deleted_at=row.deleted_at,
         created_at=row.created_at,
         updated_at=row.updated_at,
         state=DeviceState(**{name: getattr(row, f"state_{name}") for name in _STATE_FIELDS}),

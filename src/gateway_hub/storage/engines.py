@@ -9,6 +9,11 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import ConnectionPoolEntry
 
+from gateway_hub.storage.postgres_urls import PostgresAddress, read_address
+
+POOLER_FOUND = "a connection pooler stands before PostgreSQL"
+POOLER_ADVICE = f"{POOLER_FOUND}: add ?pgbouncer=true to GATEWAY_HUB_DATABASE_URL"
+
 READERS = 4
 POSTGRES_WRITERS = 4
 
@@ -24,20 +29,24 @@ _SQLITE_PRAGMAS = (
     "PRAGMA cache_size=-20000",
 )
 
-_POSTGRES_SETTINGS = {
-    "application_name": "gateway-hub",
+_CONNECT_SECONDS = 5
+_LONGEST_MS = 30_000
+_NAMING = {"application_name": "gateway-hub", "timezone": "UTC"}
+_PROMISES = {
     "synchronous_commit": "on",
-    "statement_timeout": "30000",
-    "idle_in_transaction_session_timeout": "30000",
-    "timezone": "UTC",
+    "statement_timeout": str(_LONGEST_MS),
+    "idle_in_transaction_session_timeout": str(_LONGEST_MS),
 }
+_PROMISE_ONCE = "SELECT " + ", ".join(
+    f"set_config('{name}', '{value}', true)" for name, value in _PROMISES.items()
+)
 
 
 def normalise_url(url: str) -> URL:
     """Return *url* with the driver the hub uses for its database named outright.
 
-    Raises ValueError for any other database, and for what is no URL; it never shows the URL, which
-    may hold a password.
+    Raises ValueError for any other database and for what is no URL, ParameterError for what it
+    cannot say; neither ever shows the URL, which may hold a password.
     """
     try:
         parsed = make_url(url)
@@ -48,6 +57,7 @@ def normalise_url(url: str) -> URL:
             raise ValueError("the SQLite database must be a file")
         return parsed.set(drivername="sqlite+aiosqlite")
     if parsed.drivername in {"postgresql", "postgres", "postgresql+asyncpg"}:
+        read_address(parsed)
         return parsed.set(drivername="postgresql+asyncpg")
     raise ValueError("the database must be sqlite+aiosqlite:// or postgresql+asyncpg://")
 
@@ -63,7 +73,11 @@ def create_writer_engine(url: URL) -> AsyncEngine:
         engine = _create_sqlite_engine(url, pool_size=1)
         _configure_sqlite(engine, begin="BEGIN IMMEDIATE", read_only=False)
         return engine
-    return _create_postgres_engine(url, pool_size=POSTGRES_WRITERS)
+    address = read_address(url)
+    engine = _create_postgres_engine(address, pool_size=POSTGRES_WRITERS)
+    if address.pooled:
+        _promise_in_each_transaction(engine)
+    return engine
 
 
 def create_reader_engine(url: URL) -> AsyncEngine:
@@ -72,22 +86,51 @@ def create_reader_engine(url: URL) -> AsyncEngine:
         engine = _create_sqlite_engine(url, pool_size=READERS)
         _configure_sqlite(engine, begin="BEGIN", read_only=True)
         return engine
-    return _create_postgres_engine(url, pool_size=READERS)
+    return _create_postgres_engine(read_address(url), pool_size=READERS, command_seconds=30)
+
+
+def connect_arguments(url: URL) -> dict[str, Any]:
+    """Return what asyncpg's ``connect`` takes to reach *url* by itself, without our settings."""
+    address = read_address(url)
+    _, arguments = address.url.get_dialect()().create_connect_args(address.url)
+    arguments.pop("prepared_statement_cache_size", None)
+    return {"timeout": _CONNECT_SECONDS, **arguments, **address.options}
 
 
 def _create_sqlite_engine(url: URL, pool_size: int) -> AsyncEngine:
     return create_async_engine(url, pool_size=pool_size, pool_timeout=30, **_OPTIONS)
 
 
-def _create_postgres_engine(url: URL, pool_size: int) -> AsyncEngine:
+def _create_postgres_engine(
+    address: PostgresAddress, *, pool_size: int, command_seconds: float | None = None
+) -> AsyncEngine:
+    """Return an engine; *command_seconds* limits what has no limit of the server's."""
+    settings = _NAMING if address.pooled else _NAMING | _PROMISES
+    arguments = {"server_settings": settings, "timeout": _CONNECT_SECONDS, **address.options}
+    if address.pooled:
+        # Without the driver's cache a statement has no name and is prepared anew for each use; one
+        # that SQLAlchemy kept would be read as it was described by another server, another time.
+        arguments |= {
+            "statement_cache_size": 0,
+            "prepared_statement_cache_size": 0,
+            "command_timeout": command_seconds,
+        }
     return create_async_engine(
-        url,
+        address.url,
         pool_size=pool_size,
         pool_timeout=5,
         pool_recycle=1800,
-        connect_args={"server_settings": _POSTGRES_SETTINGS, "timeout": 5},
+        connect_args=arguments,
         **_OPTIONS,
     )
+
+
+def _promise_in_each_transaction(engine: AsyncEngine) -> None:
+    """Set for each transaction what a pooler would not keep for the connection."""
+
+    @event.listens_for(engine.sync_engine, "begin")
+    def _on_begin(connection: Any) -> None:
+        connection.exec_driver_sql(_PROMISE_ONCE)
 
 
 def _configure_sqlite(engine: AsyncEngine, *, begin: str, read_only: bool) -> None:
@@ -113,6 +156,20 @@ def _configure_sqlite(engine: AsyncEngine, *, begin: str, read_only: bool) -> No
     @event.listens_for(engine.sync_engine, "begin")
     def _on_begin(connection: Any) -> None:
         connection.exec_driver_sql(begin)
+
+
+async def check_way(connection: AsyncConnection, url: URL) -> None:
+    """Raise RuntimeError if a pooler of which *url* says nothing passes *connection* on.
+
+    It names another server process at the connect than the one that answers.
+    """
+    if is_sqlite(url) or read_address(url).pooled:
+        return
+    raw = await connection.get_raw_connection()
+    driver: Any = raw.driver_connection
+    answering = (await connection.exec_driver_sql("SELECT pg_backend_pid()")).scalar_one()
+    if driver.get_server_pid() != answering:
+        raise RuntimeError(POOLER_ADVICE)
 
 
 async def check_durability(connection: AsyncConnection) -> None:

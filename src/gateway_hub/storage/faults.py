@@ -25,6 +25,11 @@ def is_lock_conflict(error: BaseException) -> bool:
     return getattr(getattr(error, "orig", None), "sqlstate", None) in _LOCK_CONFLICTS
 
 
+def is_refused_by_pooler(error: BaseException) -> bool:
+    """Say whether a connection pooler did not know what to do with our settings."""
+    return "unsupported startup parameter" in str(getattr(error, "orig", None) or error)
+
+
 def is_transient(error: BaseException) -> bool:
     """Say whether the same work may well succeed a little later."""
     if is_connection_lost(error) or isinstance(error, InterfaceError):

@@ -2,49 +2,57 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Select, bindparam, func, literal, or_, select, update
+from sqlalchemy import (
+    Executable,
+    Select,
+    bindparam,
+    func,
+    literal,
+    literal_column,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.engine import Row
 
+from gateway_hub.domain.clock import to_epoch_ms
 from gateway_hub.domain.devices import Protocol
+from gateway_hub.domain.ids import first_id_at
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import (
     Attachment,
-    Attempt,
     Direction,
     IfUncertain,
     Message,
     MessageError,
     MessageType,
-    ReportRecord,
     Route,
 )
 from gateway_hub.domain.segments import Encoding
-from gateway_hub.storage.inserts import insert_all_if_absent
-from gateway_hub.storage.tables import (
-    attachments,
-    attempts,
-    devices,
-    inbound_receipts,
-    messages,
-    reports,
-)
+from gateway_hub.storage.inserts import insert_all_if_absent, insert_if_absent
+from gateway_hub.storage.lists import as_list, is_one_of, list_of
+from gateway_hub.storage.tables import attachments, devices, inbound_receipts, messages
 from gateway_hub.storage.transactions import Transaction
 
-MESSAGE_COLUMNS = [column for column in messages.c if column.name != "text_original"]
-_MESSAGE = select(*MESSAGE_COLUMNS, inbound_receipts.c.repeats).select_from(
+_COLUMNS = [column for column in messages.c if column.name != "text_original"]
+LOCKED_MESSAGE = select(*_COLUMNS, literal(0).label("repeats"))
+"""Of a statement that locks, which cannot lock the outer side of a join: `repeats` is not read."""
+
+_MESSAGE = select(*_COLUMNS, inbound_receipts.c.repeats).select_from(
     messages.outerjoin(inbound_receipts, inbound_receipts.c.message_id == messages.c.id)
 )
 _BY_ID = _MESSAGE.where(
     messages.c.id == bindparam("message_id"), messages.c.project_id == bindparam("of_project")
 )
-_LOCK = (
-    select(*MESSAGE_COLUMNS, literal(0).label("repeats"))
-    .where(messages.c.id.in_(bindparam("message_ids", expanding=True)))
+_LOCK = LOCKED_MESSAGE.order_by(messages.c.id).with_for_update()
+_ALL_FROM = (
+    LOCKED_MESSAGE.where(messages.c.id > bindparam("after"))
     .order_by(messages.c.id)
-    .with_for_update()
+    .limit(bindparam("limit"))
 )
 _ATTACHMENTS = (
     select(attachments)
@@ -58,24 +66,6 @@ _ATTACHMENT_BY_ID = (
         attachments.c.id == bindparam("attachment_id"),
         messages.c.project_id == bindparam("of_project"),
     )
-)
-_ATTEMPTS = (
-    select(attempts)
-    .where(attempts.c.message_id.in_(bindparam("message_ids", expanding=True)))
-    .order_by(attempts.c.message_id, attempts.c.number)
-)
-_REPORTS = (
-    select(reports).where(reports.c.message_id == bindparam("message_id")).order_by(reports.c.id)
-)
-_LAST_DEVICE = (
-    select(messages.c.device_id)
-    .where(
-        messages.c.project_id == bindparam("of_project"),
-        messages.c.contact_key == bindparam("contact"),
-        messages.c.device_id.is_not(None),
-    )
-    .order_by(messages.c.id.desc())
-    .limit(1)
 )
 _SAVE_PROGRESS = (
     update(messages)
@@ -95,6 +85,12 @@ _SAVE_PROGRESS = (
         updated_at=bindparam("new_updated_at"),
     )
 )
+
+
+_IDS_DIFFER_BY = timedelta(days=1)
+"""How far the time in a message's id may be from when it was stored: a wall clock may be set back.
+
+The ids bound what is read of a large table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +118,13 @@ class NewMessage:
 
 
 async def add_messages(tx: Transaction, new: Iterable[NewMessage]) -> None:
-    """Store *new*; one that is stored already is left as it is."""
-    await insert_all_if_absent(tx, messages, [_to_values(item) for item in new])
+    """Store *new*; one that is stored already, by a run of this before, is left as it is."""
+    added = list(new)
+    if tx.is_repeat:
+        added = [item for item in added if await insert_if_absent(tx, messages, _to_values(item))]
+    else:
+        await insert_all_if_absent(tx, messages, [_to_values(item) for item in added])
+    tx.tally.note_added(item.message for item in added)
 
 
 async def add_attachments(tx: Transaction, new: Iterable[Attachment]) -> None:
@@ -139,7 +140,7 @@ async def find_message(tx: Transaction, project_id: str, message_id: str) -> Mes
     """Return that message of that project."""
     parameters = {"message_id": message_id, "of_project": project_id}
     row = (await tx.execute(_BY_ID, parameters)).one_or_none()
-    return to_message(row) if row else None
+    return _to_message(row) if row else None
 
 
 async def lock_messages(tx: Transaction, message_ids: Iterable[str]) -> dict[str, Message]:
@@ -150,8 +151,22 @@ async def lock_messages(tx: Transaction, message_ids: Iterable[str]) -> dict[str
     wanted = sorted(set(message_ids))
     if not wanted:
         return {}
-    rows = await tx.execute(_LOCK, {"message_ids": wanted})
-    return {row.id: to_message(row) for row in rows}
+    ids = as_list(tx.dialect, wanted)
+    rows = await tx.execute(_lock(tx.dialect), {"message_ids": ids})
+    return {message.id: message for message in read_locked(tx, rows)}
+
+
+def read_locked(tx: Transaction, rows: Iterable[Row[Any]]) -> list[Message]:
+    """Return the messages that *rows* of `LOCKED_MESSAGE` stand for; they may be changed now."""
+    locked = [_to_message(row) for row in rows]
+    for message in locked:
+        tx.tally.note_locked(message)
+    return locked
+
+
+@lru_cache
+def _lock(dialect: str) -> Executable:
+    return _LOCK.where(is_one_of(dialect, messages.c.id, "message_ids"))
 
 
 async def list_messages(
@@ -164,7 +179,13 @@ async def list_messages(
         .order_by(messages.c.id.desc())
         .limit(limit)
     )
-    return [to_message(row) for row in await tx.execute(statement)]
+    return [_to_message(row) for row in await tx.execute(statement)]
+
+
+async def list_from(tx: Transaction, *, after: str, limit: int) -> list[Message]:
+    """Return up to *limit* messages of any project with ids above *after*, oldest first."""
+    rows = await tx.execute(_ALL_FROM, {"after": after, "limit": limit})
+    return [_to_message(row) for row in rows]
 
 
 async def find_attachments(tx: Transaction, message_ids: Sequence[str]) -> list[Attachment]:
@@ -184,37 +205,40 @@ async def find_attachment(
     return Attachment(**row._mapping) if row else None
 
 
-async def find_attempts(tx: Transaction, message_ids: Sequence[str]) -> list[Attempt]:
-    """Return the attempts of *message_ids*, oldest first."""
-    if not message_ids:
-        return []
-    rows = await tx.execute(_ATTEMPTS, {"message_ids": list(message_ids)})
-    return [to_attempt(row) for row in rows]
+async def find_last_devices(
+    tx: Transaction, project_id: str, contact_keys: Iterable[str]
+) -> dict[str, str]:
+    """Return by contact the device that last talked with them, in either direction."""
+    contacts = as_list(tx.dialect, sorted(set(contact_keys)))
+    parameters = {"of_project": project_id, "contacts": contacts}
+    rows = await tx.execute(_last_devices(tx.dialect), parameters)
+    return {row.contact: row.device_id for row in rows if row.device_id is not None}
 
 
-async def find_reports(tx: Transaction, message_id: str) -> list[ReportRecord]:
-    """Return every report about the message, in order of arrival."""
-    rows = await tx.execute(_REPORTS, {"message_id": message_id})
-    return [
-        ReportRecord(
-            raw_status=row.raw_status,
-            reason=row.reason,
-            received_at=row.received_at,
-            applied=row.applied,
-            wire_id=row.wire_id,
+@lru_cache
+def _last_devices(dialect: str) -> Executable:
+    contact = list_of(dialect, "contacts").c.value
+    last = (
+        select(messages.c.device_id)
+        .where(
+            messages.c.project_id == bindparam("of_project"),
+            messages.c.contact_key == contact,
+            messages.c.device_id.is_not(None),
         )
-        for row in rows
-    ]
-
-
-async def find_last_device(tx: Transaction, project_id: str, contact_key: str) -> str | None:
-    """Return the device that last talked with that contact, in either direction."""
-    parameters = {"of_project": project_id, "contact": contact_key}
-    return (await tx.execute(_LAST_DEVICE, parameters)).scalar_one_or_none()
+        .order_by(messages.c.id.desc())
+        .limit(1)
+        .scalar_subquery()
+    )
+    return select(contact.label("contact"), last.label("device_id"))
 
 
 async def save_progress(tx: Transaction, changed: Iterable[Message]) -> None:
-    """Write what a message's life changes: status, device, attempts, error and reached times."""
+    """Write what a message's life changes: status, device, attempts, error and reached times.
+
+    Of messages that this transaction has locked.
+    """
+    changed = list(changed)
+    tx.tally.note_changed(changed)
     rows = [
         {
             "message_id": message.id,
@@ -242,7 +266,6 @@ def _filter(statement: Select[Any], wanted: MessageFilter, dialect: str) -> Sele
     columns = messages.c
     given = {
         columns.direction: wanted.direction,
-        columns.status: wanted.status,
         columns.type: wanted.type,
         columns.device_id: wanted.device_id,
         columns.reference: wanted.reference,
@@ -252,10 +275,17 @@ def _filter(statement: Select[Any], wanted: MessageFilter, dialect: str) -> Sele
             statement = statement.where(column == value)
     if wanted.contact_keys is not None:
         statement = statement.where(columns.contact_key.in_(wanted.contact_keys))
+    if wanted.status is not None:
+        # Written out: a planner uses a partial index only if it sees the condition itself.
+        statement = statement.where(literal_column(f"messages.status = '{wanted.status.value}'"))
     if wanted.created_after is not None:
-        statement = statement.where(columns.created_at > wanted.created_after)
+        earliest = first_id_at(to_epoch_ms(wanted.created_after - _IDS_DIFFER_BY))
+        statement = statement.where(
+            columns.created_at > wanted.created_after, columns.id > earliest
+        )
     if wanted.created_before is not None:
-        statement = statement.where(columns.created_at < wanted.created_before)
+        latest = first_id_at(to_epoch_ms(wanted.created_before + _IDS_DIFFER_BY))
+        statement = statement.where(columns.created_at < wanted.created_before, columns.id < latest)
     if wanted.search is not None:
         statement = statement.where(columns.text.icontains(wanted.search, autoescape=True))
     if wanted.tag is not None:
@@ -271,7 +301,7 @@ def _with_tag(statement: Select[Any], tag: str, dialect: str) -> Select[Any]:
     return statement.where(or_(messages.c.route_tag == tag, messages.c.device_id.in_(tagged)))
 
 
-def to_message(row: Row[Any]) -> Message:
+def _to_message(row: Row[Any]) -> Message:
     """Return the message a row of the messages table stands for."""
     return Message(
         id=row.id,
@@ -309,26 +339,6 @@ def to_message(row: Row[Any]) -> Message:
         sms_sent_at=row.sms_sent_at,
         sms_received_at=row.sms_received_at,
         repeats=row.repeats or 0,
-    )
-
-
-def to_attempt(row: Row[Any]) -> Attempt:
-    """Return the attempt a row of the attempts table stands for."""
-    return Attempt(
-        wire_id=row.wire_id,
-        message_id=row.message_id,
-        device_id=row.device_id,
-        number=row.number,
-        status=Status(row.status),
-        offers=row.offers,
-        first_offered_at=row.first_offered_at,
-        last_offered_at=row.last_offered_at,
-        lease_until=row.lease_until,
-        last_sign_at=row.last_sign_at,
-        soft_failures=row.soft_failures,
-        last_failed_at=row.last_failed_at,
-        cancel_requested_at=row.cancel_requested_at,
-        error=MessageError(row.error_code, row.error_message) if row.error_code else None,
     )
 
 

@@ -29,10 +29,10 @@ def make_config(connection: Connection | None = None) -> Config:
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
-    """Run the missing migrations on *connection*, each in its own transaction.
+    """Run the missing migrations on *connection*: all of them or, if one fails, none.
 
-    On PostgreSQL one process at a time, held by an advisory lock; the others wait and find nothing
-    left to do.
+    On SQLite none that came before is undone. On PostgreSQL one process at a time, held by an
+    advisory lock; the others wait and find nothing left to do.
     """
     with _alone(connection):
         command.upgrade(make_config(connection), revision)
@@ -40,21 +40,18 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
 
 @contextmanager
 def _alone(connection: Connection) -> Iterator[None]:
-    """Keep other processes from migrating; without the time limit of a request's statements."""
+    """Keep other processes from migrating; without the time limit of a request's statements.
+
+    On PostgreSQL all is one transaction: a pooler takes away with it what a session would hold.
+    """
     if connection.dialect.name != "postgresql":
         yield
         return
-    key = {"key": _MIGRATION_LOCK}
-    connection.execute(text("SET statement_timeout = 0"))
-    connection.execute(text("SELECT pg_advisory_lock(:key)"), key)
     connection.commit()
-    try:
+    with connection.begin():
+        connection.execute(text("SET LOCAL statement_timeout = 0"))
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         yield
-    finally:
-        connection.rollback()
-        connection.execute(text("SELECT pg_advisory_unlock(:key)"), key)
-        connection.execute(text("RESET statement_timeout"))
-        connection.commit()
 
 
 def downgrade(connection: Connection, revision: str) -> None:

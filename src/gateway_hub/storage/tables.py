@@ -10,6 +10,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    SmallInteger,
     String,
     Table,
     Text,
@@ -206,6 +207,14 @@ messages = Table(
         postgresql_where=text("status = 'queued' AND preferred_until IS NOT NULL"),
     ),
     Index(
+        "ix_messages_ended",
+        "project_id",
+        "status",
+        "id",
+        sqlite_where=text("status IN ('failed', 'uncertain', 'cancelled', 'expired')"),
+        postgresql_where=text("status IN ('failed', 'uncertain', 'cancelled', 'expired')"),
+    ),
+    Index(
         "ix_messages_reference",
         "project_id",
         "reference",
@@ -248,7 +257,8 @@ attempts = Table(
     Column("error_code", String(64)),
     Column("error_message", String(500)),
     Column("request_key", String(64)),
-    Column("inbound_message_id", id_type(), ForeignKey("messages.id")),
+    # No foreign key: a phone may repeat a message that has been removed, and is known all the same.
+    Column("inbound_message_id", id_type()),
     _one_of("status", Status),
     UniqueConstraint("message_id", "number"),
     Index(
@@ -296,7 +306,8 @@ reports = Table(
     "reports",
     metadata,
     Column("id", id_type(), primary_key=True),
-    Column("wire_id", id_type(), ForeignKey("attempts.wire_id"), nullable=False),
+    # No foreign key: whenever an attempt is removed it would need an index to be checked by.
+    Column("wire_id", id_type(), nullable=False),
     Column("message_id", id_type(), ForeignKey("messages.id"), nullable=False),
     Column("device_id", id_type(), ForeignKey("devices.id"), nullable=False),
     Column("raw_status", String(64), nullable=False),
@@ -319,6 +330,7 @@ attachments = Table(
     Column("sha256", String(64), nullable=False),
     Column("storage_key", String(255), nullable=False),
     UniqueConstraint("message_id", "position"),
+    Index(None, "storage_key"),
 )
 
 quarantine = Table(
@@ -352,4 +364,59 @@ device_recipients = Table(
     Column("device_id", id_type(), ForeignKey("devices.id"), primary_key=True),
     Column("month", String(7), primary_key=True),
     Column("contact_key", String(255), primary_key=True),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("version", BigInteger, nullable=False),
+)
+
+marks = Table(
+    "marks",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("moment", UtcMoment(), nullable=False),
+)
+
+queue_backlogs = Table(
+    "queue_backlogs",
+    metadata,
+    Column("project_id", id_type(), ForeignKey("projects.id"), primary_key=True),
+    Column("queue", String(150), primary_key=True),
+    Column("shard", SmallInteger, primary_key=True),
+    Column("messages", Integer, nullable=False),
+)
+
+message_counts = Table(
+    "message_counts",
+    metadata,
+    Column("project_id", id_type(), ForeignKey("projects.id"), primary_key=True),
+    Column("hour", Integer, primary_key=True),
+    Column("direction", String(8), primary_key=True),
+    Column("status", String(16), primary_key=True),
+    Column("shard", SmallInteger, primary_key=True),
+    Column("messages", Integer, nullable=False),
+    Column("segments", Integer, nullable=False),
+    _one_of("direction", Direction),
+    _one_of("status", Status),
+    Index(
+        "ix_message_counts_unfolded",
+        "hour",
+        sqlite_where=text("shard <> 0"),
+        postgresql_where=text("shard <> 0"),
+    ),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    # Of caller, route and key: what callers put into their keys is not ours to keep.
+    Column("key_digest", LargeBinary(32), primary_key=True),
+    Column("claim_id", id_type(), nullable=False),
+    Column("request_digest", LargeBinary(32), nullable=False),
+    Column("answer", LargeBinary),
+    Column("created_at", UtcMoment(), nullable=False),
+    Index(None, "created_at"),
 )

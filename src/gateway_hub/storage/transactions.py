@@ -1,14 +1,14 @@
 """The one place that opens and commits transactions.
 
 A use case is a coroutine function that takes a `Transaction` and does nothing but read and write
-through it. Use cases in flight at the same moment run one after another on one connection and
-share its commit; each has a savepoint, so that the failure of one leaves its neighbours alone.
-Nobody is answered before that commit is on disk.
+through it. Use cases in flight at the same moment share a commit; those of one kind may run as one,
+with statements over all of them. The failure of one leaves its neighbours alone. Nobody is answered
+before that commit is on disk.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import CursorResult, Executable
@@ -16,21 +16,31 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransactio
 
 from gateway_hub.domain.errors import UnavailableError
 from gateway_hub.storage.faults import is_connection_lost, is_lock_conflict, is_transient
+from gateway_hub.storage.tallies import Tally, choose_shard, write_tallies
 
+Item = TypeVar("Item")
 T = TypeVar("T")
 Parameters = dict[str, Any] | Sequence[dict[str, Any]] | None
 
 MAX_SHARED = 256
 """The most use cases that share one commit: bounds the locks held and the work thrown away."""
 
+_MAX_WEIGHT = 2_000
+"""Rows after which nobody else joins a commit: a phone that waits for its turn waits this long."""
+
 _RETRY_PAUSE_SECONDS = 0.2
 
 
 class Transaction:
-    """A use case's view of the database while it runs."""
+    """A use case's view of the database while it runs.
 
-    def __init__(self, connection: AsyncConnection) -> None:
+    *is_repeat*: it may have been committed before, and only the answer to that was lost.
+    """
+
+    def __init__(self, connection: AsyncConnection, *, is_repeat: bool = False) -> None:
         self._connection = connection
+        self.is_repeat = is_repeat
+        self.tally = Tally()
         self._after_commit: list[Callable[[], None]] = []
 
     @property
@@ -44,6 +54,10 @@ class Transaction:
         """Run *statement*; others see its changes after the commit."""
         return await self._connection.execute(statement, parameters)
 
+    async def execute_many(self, sql: str, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Run *sql*, in the driver's own form, once for each of *rows*."""
+        await self._connection.exec_driver_sql(sql, list(rows))
+
     def after_commit(self, callback: Callable[[], None]) -> None:
         """Call *callback* once the commit is on disk; never if the use case fails."""
         self._after_commit.append(callback)
@@ -56,28 +70,37 @@ class Transaction:
 
 
 UseCase = Callable[[Transaction], Awaitable[T]]
+BulkUseCase = Callable[[Transaction, Sequence[Item]], Awaitable[Sequence[T]]]
+"""Does for each of several items what a use case would do for one; returns one result for each."""
 
 
 class _Job:
-    """A use case that waits for its turn, and whoever waits for its answer."""
+    """An item that waits for its turn to be worked on, and whoever waits for the result."""
 
-    def __init__(self, use_case: UseCase[Any], patience_seconds: float, lock_order: str) -> None:
+    def __init__(
+        self,
+        work: BulkUseCase[Any, Any],
+        item: Any,
+        patience_seconds: float,
+        *,
+        lock_order: str,
+        alone: bool,
+    ) -> None:
         loop = asyncio.get_running_loop()
-        self.use_case = use_case
+        self.work = work
+        self.item = item
         self.lock_order = lock_order
-        self.alone = False
+        self.alone = alone
+        self.is_repeat = False
+        self.weight = 1
         self.answer: asyncio.Future[Any] = loop.create_future()
         self.deadline = loop.time() + patience_seconds
         self.transaction: Transaction | None = None
         self.result: Any = None
         self.error: Exception | None = None
 
-    async def run(self, connection: AsyncConnection) -> None:
-        self.transaction = Transaction(connection)
-        self.result = await self.use_case(self.transaction)
-
     def settle(self) -> None:
-        """Tell the caller; only after the commit, or after the failure of this use case."""
+        """Tell the caller; only after the commit, or after the failure of this job."""
         if self.error is not None:
             if not self.answer.done():
                 self.answer.set_exception(self.error)
@@ -88,11 +111,43 @@ class _Job:
             self.answer.set_result(self.result)
 
 
+_Unit = list[_Job]
+"""Jobs of one kind of work, done as one."""
+
+
+async def _run(unit: _Unit, connection: AsyncConnection) -> None:
+    transaction = Transaction(connection, is_repeat=any(job.is_repeat for job in unit))
+    for job in unit:
+        job.transaction = None
+    results = await unit[0].work(transaction, [job.item for job in unit])
+    for job, result in zip(unit, results, strict=True):
+        job.result = result
+    unit[0].transaction = transaction  # its callbacks are those of the whole unit
+
+
+def _units_of(jobs: Sequence[_Job]) -> list[_Unit]:
+    units: dict[BulkUseCase[Any, Any], _Unit] = {}
+    for job in jobs:
+        units.setdefault(job.work, []).append(job)
+    return list(units.values())
+
+
+def _tallies_of(jobs: Iterable[_Job]) -> Iterator[Tally]:
+    """Yield what those of *jobs* that have not failed do to the kept numbers."""
+    for job in jobs:
+        if job.transaction is not None:
+            yield job.transaction.tally
+
+
 class _TransactionEndedError(Exception):
     """The database has ended the transaction by itself, and with it the work of all who shared it.
 
     SQLite does so when the disk is full; a commit would then find nothing and yet succeed.
     """
+
+
+class _UnitFailedError(Exception):
+    """Several jobs done as one have failed as one: each is to be done by itself."""
 
 
 async def _end(savepoint: AsyncTransaction, *, keep: bool) -> None:
@@ -122,7 +177,7 @@ class CommitGroup:
     def start(self) -> None:
         """Start the writers; call once, from the running loop."""
         self._tasks = [
-            asyncio.create_task(self._write_until_stopped(), name=f"writer-{number}")
+            asyncio.create_task(self._write_until_stopped(number), name=f"writer-{number}")
             for number in range(self._writers)
         ]
 
@@ -133,7 +188,12 @@ class CommitGroup:
         await asyncio.gather(*self._tasks)
 
     async def run(
-        self, use_case: UseCase[T], *, patience_seconds: float, lock_order: str = ""
+        self,
+        use_case: UseCase[T],
+        *,
+        patience_seconds: float,
+        lock_order: str = "",
+        alone: bool = False,
     ) -> T:
         """Return what *use_case* returned, once it is committed; raise what it raised.
 
@@ -141,17 +201,45 @@ class CommitGroup:
         then UnavailableError. A caller that is cancelled while it waits leaves its use case done
         or not done, like any client that hangs up. Use cases that share a commit run in the order
         of *lock_order*: two groups that lock the same rows then do it in one order, and do not
-        block each other.
+        block each other. *alone*: it shares its commit with nobody.
         """
-        if self._stopping:
-            raise UnavailableError("The hub is stopping.")
-        job = _Job(use_case, patience_seconds, lock_order)
-        self._waiting.append(job)
-        self._arrived.set()
-        result: T = await job.answer
+
+        async def work(tx: Transaction, _items: Sequence[None]) -> list[T]:
+            return [await use_case(tx)]
+
+        job = _Job(work, None, patience_seconds, lock_order=lock_order, alone=alone)
+        result: T = await self._queue(job)
         return result
 
-    async def _write_until_stopped(self) -> None:
+    async def run_together(
+        self,
+        work: BulkUseCase[Item, T],
+        item: Item,
+        *,
+        patience_seconds: float,
+        lock_order: str = "",
+        weight: int = 1,
+    ) -> T:
+        """Return what *work* returned for *item*, once it is committed, like `run`.
+
+        Items that wait at the same moment for the same *work* are given to it together, in the
+        order of *lock_order*. If it fails with several, it gets each of them by itself. *weight*
+        is how many rows the item makes, so that a few large ones do not hold up all others.
+        """
+        job = _Job(work, item, patience_seconds, lock_order=lock_order, alone=False)
+        job.weight = weight
+        result: T = await self._queue(job)
+        return result
+
+    async def _queue(self, job: _Job) -> Any:
+        if self._stopping:
+            raise UnavailableError("The hub is stopping.")
+        self._waiting.append(job)
+        self._arrived.set()
+        return await job.answer
+
+    async def _write_until_stopped(self, number: int) -> None:
+        shard = choose_shard(self._engine.dialect.name, number)
         while True:
             while not self._waiting:
                 if self._stopping:
@@ -160,59 +248,78 @@ class CommitGroup:
                 await self._arrived.wait()
             jobs = self._take_waiting()
             if jobs:
-                await self._commit_together(jobs)
+                await self._commit_together(jobs, shard)
 
     def _take_waiting(self) -> list[_Job]:
-        """Return who is next: several together, or one that failed in company before."""
+        """Return who is next: several together, or one that is to be alone."""
         jobs: list[_Job] = []
-        while self._waiting and len(jobs) < MAX_SHARED:
+        weight = 0
+        while self._waiting and len(jobs) < MAX_SHARED and weight < _MAX_WEIGHT:
             if jobs and self._waiting[0].alone:
                 break
             job = self._waiting.popleft()
             if job.answer.done():
                 continue
             jobs.append(job)
+            weight += job.weight
             if job.alone:
                 break
         return sorted(jobs, key=lambda job: job.lock_order)
 
-    async def _commit_together(self, jobs: list[_Job]) -> None:
+    async def _commit_together(self, jobs: list[_Job], shard: int) -> None:
         try:
-            await self._try(jobs)
+            try:
+                await self._try(jobs, _units_of(jobs), shard)
+            except _UnitFailedError:
+                await self._try(jobs, [[job] for job in jobs], shard)
         except _TransactionEndedError:
             for job in jobs:
-                await self._try([job])
+                await self._try([job], [[job]], shard)
         await self._settle_or_retry(jobs)
 
-    async def _try(self, jobs: list[_Job]) -> None:
-        """Run *jobs* in one transaction and note the error of each that is not committed."""
+    async def _try(self, jobs: list[_Job], units: list[_Unit], shard: int) -> None:
+        """Run *jobs*, as *units*, in one transaction; note the error of each not committed."""
         for job in jobs:
             job.error = None
         try:
             async with self._engine.begin() as connection:
-                if len(jobs) == 1:
-                    await jobs[0].run(connection)
+                if len(units) == 1:
+                    await self._run_only(units[0], connection)
                 else:
-                    await self._run_each(connection, jobs)
-        except _TransactionEndedError:
+                    for unit in units:
+                        await self._run_apart(unit, connection)
+                await write_tallies(connection, _tallies_of(jobs), shard=shard)
+        except (_TransactionEndedError, _UnitFailedError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it was, each caller must hear of it
             for job in jobs:
                 job.error = job.error or error
 
-    async def _run_each(self, connection: AsyncConnection, jobs: list[_Job]) -> None:
-        """Run *jobs* one after another, each in a savepoint."""
-        for job in jobs:
-            savepoint = await connection.begin_nested()
-            try:
-                await job.run(connection)
-            except Exception as error:
-                if is_connection_lost(error):
-                    raise
-                job.error = error
-                await _end(savepoint, keep=False)
-            else:
-                await _end(savepoint, keep=True)
+    async def _run_only(self, unit: _Unit, connection: AsyncConnection) -> None:
+        """Run *unit*, which has the transaction to itself and so needs no savepoint."""
+        try:
+            await _run(unit, connection)
+        except Exception as error:
+            if len(unit) == 1 or is_connection_lost(error):
+                raise
+            raise _UnitFailedError from error
+
+    async def _run_apart(self, unit: _Unit, connection: AsyncConnection) -> None:
+        """Run *unit* in a savepoint; if it fails as one, each of its jobs in one of its own."""
+        savepoint = await connection.begin_nested()
+        try:
+            await _run(unit, connection)
+        except Exception as error:
+            if is_connection_lost(error):
+                raise
+            await _end(savepoint, keep=False)
+            if len(unit) == 1:
+                unit[0].error = error
+                return
+            for job in unit:
+                await self._run_apart([job], connection)
+        else:
+            await _end(savepoint, keep=True)
 
     async def _settle_or_retry(self, jobs: list[_Job]) -> None:
         again: list[_Job] = []
@@ -221,7 +328,8 @@ class CommitGroup:
             if job.error is None or not is_transient(job.error):
                 job.settle()
             elif now < job.deadline and not self._stopping:
-                job.alone = is_lock_conflict(job.error)
+                job.alone = job.alone or is_lock_conflict(job.error)
+                job.is_repeat = True
                 again.append(job)
             else:
                 unavailable = UnavailableError("The database cannot be reached now.")

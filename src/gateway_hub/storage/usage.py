@@ -21,7 +21,14 @@ _BY_MINUTE = (
     )
     .order_by(device_usage.c.minute)
 )
-_FORGET = delete(device_usage).where(device_usage.c.minute < bindparam("before_minute"))
+_FORGET_SEGMENTS = delete(device_usage).where(
+    device_usage.c.device_id == bindparam("of_device"),
+    device_usage.c.minute < bindparam("before_minute"),
+)
+_FORGET_RECIPIENTS = delete(device_recipients).where(
+    device_recipients.c.device_id == bindparam("of_device"),
+    device_recipients.c.month < bindparam("before_month"),
+)
 _RECIPIENTS = select(func.count()).where(
     device_recipients.c.device_id == bindparam("of_device"),
     device_recipients.c.month == bindparam("of_month"),
@@ -54,9 +61,21 @@ async def add_segments(tx: Transaction, device_id: str, *, minute: int, segments
         await tx.execute(_add(tx.dialect), values)
 
 
-async def forget_before(tx: Transaction, minute: int) -> None:
-    """Remove counts too old to matter to any window."""
-    await tx.execute(_FORGET, {"before_minute": minute})
+async def forget_before(
+    tx: Transaction, device_ids: Collection[str], *, minute: int, month: str
+) -> None:
+    """Remove what those devices sent before *minute*, and to whom before *month*.
+
+    Device by device, so that the rows that stay are not looked at.
+    """
+    of_devices = [{"of_device": device_id} for device_id in sorted(device_ids)]
+    if of_devices:
+        await tx.execute(
+            _FORGET_SEGMENTS, [item | {"before_minute": minute} for item in of_devices]
+        )
+        await tx.execute(
+            _FORGET_RECIPIENTS, [item | {"before_month": month} for item in of_devices]
+        )
 
 
 async def count_recipients(tx: Transaction, device_id: str, month: str) -> int:
