@@ -22,7 +22,6 @@ from gateway_hub.storage.inbound import QuarantineRecord
 from gateway_hub.storage.messages import MessageFilter
 
 PATIENCE = 5.0
-_NO_FACTS = PhoneFacts()
 
 MEDIC, ENVAYA = Protocol.MEDIC, Protocol.ENVAYA
 
@@ -45,6 +44,7 @@ class Phone:
         takes_work: bool = True,
         request_key: str | None = None,
         clock: datetime | None = None,
+        takes_commands: bool | None = None,
         hub: Hub | None = None,
         patience_seconds: float = PATIENCE,
     ) -> PhoneAnswer:
@@ -53,7 +53,7 @@ class Phone:
             messages=tuple(messages),
             reports=tuple(reports),
             quarantined=tuple(quarantined),
-            facts=_NO_FACTS if clock is None else PhoneFacts(phone_clock_at=clock),
+            facts=PhoneFacts(phone_clock_at=clock, takes_commands=takes_commands),
             takes_work=takes_work,
             request_key=request_key,
         )

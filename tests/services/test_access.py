@@ -15,9 +15,10 @@ from gateway_hub.domain.errors import (
     PermissionDeniedError,
     UnauthenticatedError,
 )
+from gateway_hub.domain.messages import IfUncertain
 from gateway_hub.services.access import OPERATOR, NewApiKey
 from gateway_hub.services.hub import Hub
-from tests.conftest import FakeClock
+from tests.conftest import FakeClock, MakeHub
 
 READ, WRITE, KEYS, ADMIN = (
     Scope.MESSAGES_READ,
@@ -196,3 +197,15 @@ async def test_the_first_key_is_made_once(hub: Hub) -> None:
     admin = await hub.access.authenticate(made.secret)
     await hub.access.revoke_key(admin, made.key.id)
     assert await hub.access.ensure_first_key() is None
+
+
+async def test_two_who_change_one_project_keep_what_the_other_changed(
+    make_hub: MakeHub, database_url: str
+) -> None:
+    hub = await make_hub()
+    other = hub if hub.database.is_sqlite else await make_hub(url=database_url)
+    project = await hub.access.ensure_default_project()
+    await other.access.get_project(project.id)
+    await hub.access.change_project(project.id, {"region": "TZ"})
+    changed = await other.access.change_project(project.id, {"if_uncertain": IfUncertain.RESEND})
+    assert (changed.region, changed.if_uncertain) == ("TZ", IfUncertain.RESEND)

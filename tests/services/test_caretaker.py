@@ -119,6 +119,19 @@ async def test_a_cht_phone_that_comes_back_is_asked_again_under_the_same_id(
     assert await world.status(message) is Status.DELIVERED
 
 
+async def test_what_expires_in_silent_hands_is_uncertain_although_the_phone_still_asks(
+    world: World,
+) -> None:
+    phone = await world.phone("a")
+    message = await world.submit(expires_at=world.clock.now + timedelta(minutes=6))
+    await world.poll(phone)
+    for minute in range(1, 16):
+        await world.pass_time(minutes=1)
+        given = wire_ids(await world.poll(phone))
+        assert given == ([message.id] if minute == 5 else [])
+    assert await world.status(message) is Status.UNCERTAIN
+
+
 async def test_an_envaya_phone_that_comes_back_is_not_asked_again(world: World) -> None:
     phone = await world.phone("a", Protocol.ENVAYA)
     message = await world.submit()
@@ -148,6 +161,40 @@ async def test_resend_goes_through_another_phone_under_another_wire_id(world: Wo
     assert await world.status(message) is Status.SENT
     await world.poll(first, report(message.id, Status.FAILED, reason="late"))
     assert await world.status(message) is Status.SENT
+
+
+async def test_a_phone_that_is_at_work_after_all_ends_the_wait_for_another(world: World) -> None:
+    phone = await world.phone("a")
+    message = await world.submit(if_uncertain=IfUncertain.RESEND)
+    await world.poll(phone)
+    await world.pass_time(minutes=15)
+    assert await world.status(message) is Status.QUEUED
+    assert wire_ids(await world.poll(phone, report(message.id, Status.ACCEPTED))) == []
+    assert await world.status(message) is Status.ACCEPTED
+
+
+async def test_a_word_of_the_phone_does_not_revive_what_was_taken_back(world: World) -> None:
+    phone = await world.phone("a")
+    for word in (Status.ACCEPTED, Status.PENDING, Status.FAILED, Status.CANCELLED):
+        message = await world.submit(if_uncertain=IfUncertain.RESEND, max_attempts=3)
+        assert wire_ids(await world.poll(phone)) == [message.id]
+        await world.pass_time(minutes=15)
+        await world.hub.outbox.cancel(world.project_id, message.id)
+        assert wire_ids(await world.poll(phone, report(message.id, word))) == []
+        await world.pass_time(minutes=15)
+        assert await world.status(message) is Status.CANCELLED
+
+
+async def test_what_had_got_through_before_it_was_taken_back_is_not_called_cancelled(
+    world: World,
+) -> None:
+    phone = await world.phone("a")
+    message = await world.submit(if_uncertain=IfUncertain.RESEND)
+    await world.poll(phone)
+    await world.pass_time(minutes=15)
+    await world.hub.outbox.cancel(world.project_id, message.id)
+    await world.poll(phone, report(message.id, Status.DELIVERED))
+    assert await world.status(message) is Status.DELIVERED
 
 
 async def test_resend_happens_once_however_silent_the_phones_are(world: World) -> None:
@@ -244,6 +291,32 @@ async def test_a_budget_is_counted_in_segments_over_a_sliding_window(world: Worl
     assert len((await world.poll(phone)).offers) == 2
 
 
+async def test_what_is_offered_again_counts_as_of_then(world: World) -> None:
+    """Nobody knows whether the phone got it the first time."""
+    phone = await world.phone("a", send_limit=SendLimit(segments=2, seconds=600))
+    lost = [await world.submit(), await world.submit()]
+    await world.poll(phone)
+    waiting = await world.submit()
+    await world.pass_time(minutes=6)
+    assert wire_ids(await world.poll(phone)) == [item.id for item in lost]
+    told = [report(item.id, Status.SENT) for item in lost]
+    await world.pass_time(minutes=9)
+    assert wire_ids(await world.poll(phone, *told)) == []
+    await world.pass_time(minutes=2)
+    assert wire_ids(await world.poll(phone)) == [waiting.id]
+
+
+async def test_no_more_is_offered_again_at_once_than_the_phone_may_send(world: World) -> None:
+    phone = await world.phone("a", send_limit=SendLimit(segments=1, seconds=600))
+    for _ in range(3):
+        await world.submit()
+        await world.poll(phone)
+        await world.pass_time(hours=2)
+    assert len(wire_ids(await world.poll(phone))) == 1
+    await world.pass_time(minutes=12)
+    assert len(wire_ids(await world.poll(phone))) == 1
+
+
 async def test_a_message_larger_than_the_whole_budget_goes_out_alone(world: World) -> None:
     phone = await world.phone("a", send_limit=SendLimit(1, 600))
     await world.submit("x" * 200)
@@ -301,7 +374,7 @@ async def test_a_message_in_an_envaya_phone_s_hands_is_asked_back(world: World) 
     phone = await world.phone("a", Protocol.ENVAYA)
     message = await world.submit()
     await world.poll(phone)
-    asked = await world.hub.outbox.cancel(world.project_id, message.id)
+    asked = (await world.hub.outbox.cancel(world.project_id, message.id)).message
     assert (asked.status, asked.cancel_requested_at) == (Status.DISPATCHED, world.clock.now)
     answer = await world.poll(phone)
     assert [cancel.wire_id for cancel in answer.cancels] == [message.id]
@@ -346,3 +419,42 @@ async def test_usage_is_kept_as_long_as_any_window_reaches_back(world: World) ->
     await world.hub.caretaker.forget_old_usage()
     view = await world.hub.devices.get(world.project_id, phone.id)
     assert view.budget_left == 1
+
+
+async def test_what_came_due_and_expired_while_nobody_looked_only_expires(world: World) -> None:
+    now = world.clock.now
+    message = await world.submit(
+        send_at=now + timedelta(minutes=1), expires_at=now + timedelta(minutes=2)
+    )
+    await world.pass_time(minutes=3)
+    ended = await world.get(message)
+    assert ended.status is Status.EXPIRED
+    assert set(ended.reached) == {Status.SCHEDULED, Status.EXPIRED}
+
+
+async def test_what_was_asked_back_is_not_offered_again(world: World) -> None:
+    """The answer with the message may have been lost, and then the phone has nothing to cancel."""
+    phone = await world.phone("a", Protocol.ENVAYA)
+    message = await world.submit()
+    await world.poll(phone)
+    await world.hub.outbox.cancel(world.project_id, message.id)
+    for _ in range(21):
+        world.clock.advance(minutes=1)
+        assert wire_ids(await world.poll(phone)) == []
+        await world.pass_time(seconds=0)
+    assert await world.status(message) is Status.UNCERTAIN
+
+
+@pytest.mark.parametrize("word", [None, Status.FAILED, Status.CANCELLED])
+async def test_what_its_sender_took_back_gets_no_further_attempt(
+    world: World, word: Status | None
+) -> None:
+    phone = await world.phone("a", Protocol.ENVAYA)
+    message = await world.submit(if_uncertain=IfUncertain.RESEND, max_attempts=3)
+    await world.poll(phone)
+    await world.hub.outbox.cancel(world.project_id, message.id)
+    if word is not None:
+        await world.poll(phone, report(message.id, word))
+    await world.pass_time(hours=30)
+    assert wire_ids(await world.poll(phone)) == []
+    assert await world.status(message) is (word or Status.UNCERTAIN)

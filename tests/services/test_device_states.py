@@ -239,3 +239,22 @@ async def test_the_last_post_of_a_phone_that_is_off_is_not_served_to_who_plays_i
     clock.advance(seconds=121)
     assert await there.poll(clock=recorded_at, request_key="recorded") == []
     assert len(await there.poll(clock=clock.now, request_key="genuine")) == 1
+
+
+async def test_what_another_process_saw_makes_a_recording_old_here_too(
+    make_hub: MakeHub, clock: FakeClock
+) -> None:
+    hub = await make_hub()
+    if hub.database.is_sqlite:
+        pytest.skip("SQLite has one process")
+    other = await make_hub()
+    phone = await register(hub, ENVAYA)
+    await phone.post(hub=other, clock=clock.now, request_key="first")
+    clock.advance(minutes=5)
+    recorded = clock.now
+    await phone.post(hub=hub, clock=recorded, request_key="recorded")
+    await hub.states.flush()
+    await other.states.follow()
+    clock.advance(minutes=30)
+    await submit(hub, phone.project_id)
+    assert not await phone.poll(hub=other, clock=recorded, request_key="recorded")

@@ -285,6 +285,20 @@ async def test_simultaneous_copies_of_one_request_get_one_answer(
     assert given == set(sent[:10])
 
 
+async def test_a_repeated_request_brings_nothing_that_has_expired(
+    hub: Hub, clock: FakeClock
+) -> None:
+    phone = await register(hub, ENVAYA)
+    expires_at = clock.now + timedelta(minutes=1)
+    for post in ({"request_key": "signature"}, {"messages": [sms("1")]}):
+        message = await submit(hub, phone.project_id, expires_at=expires_at)
+        assert await phone.poll(**post) == [message.id]
+        assert await phone.poll(**post) == [message.id]
+    clock.advance(minutes=1)
+    for post in ({"request_key": "signature"}, {"messages": [sms("1")]}):
+        assert await phone.poll(**post) == []
+
+
 async def test_a_repeated_offer_is_in_the_answer_to_the_repeated_request_too(
     hub: Hub, clock: FakeClock
 ) -> None:
@@ -347,3 +361,20 @@ async def test_a_recording_played_back_later_is_given_nothing(hub: Hub, clock: F
     month_ago = clock.now - timedelta(days=30)
     assert await phone.poll(request_key="recorded earlier", clock=month_ago) == []
     assert await phone.poll(request_key="genuine", clock=clock.now) == [waiting.id]
+
+
+async def test_two_processes_that_serve_one_phone_at_one_moment_spend_its_budget_once(
+    make_hub: MakeHub,
+) -> None:
+    hub = await make_hub()
+    if hub.database.is_sqlite:
+        pytest.skip("SQLite has one process")
+    hubs = [hub, await make_hub()]
+    phone = await register(hub, send_limit=SendLimit(segments=5, seconds=1800))
+    for _ in range(20):
+        await submit(hub, phone.project_id)
+    for one in hubs:
+        await one.hints.refresh()
+    polls = [phone.poll(hub=hubs[number % 2]) for number in range(8)]
+    given = [wire_id for ids in await asyncio.gather(*polls) for wire_id in ids]
+    assert len(given) == len(set(given)) == 5

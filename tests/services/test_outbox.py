@@ -8,7 +8,7 @@ import pytest
 
 from gateway_hub.domain.errors import ConflictError, HubError, InvalidInputError, NotFoundError
 from gateway_hub.domain.lifecycle import Status
-from gateway_hub.domain.messages import IfUncertain, Message, MessageDraft, Route
+from gateway_hub.domain.messages import IfUncertain, Message, MessageDetails, MessageDraft, Route
 from gateway_hub.domain.segments import Encoding
 from gateway_hub.services.hub import Hub
 from gateway_hub.storage.messages import MessageFilter
@@ -53,6 +53,23 @@ async def test_a_message_is_kept_as_it_was_asked_for(hub: Hub) -> None:
     assert (message.reference, message.metadata) == (draft.reference, draft.metadata)
     found = await stored(hub, project.id, contact_keys=("+255710000001",))
     assert [item.message.id for item in found] == [message.id]
+
+
+@pytest.mark.parametrize(
+    ("region", "to_device", "to_any"),
+    [("KE", "+254710000001", "+255710000001"), (None, "+255710000001", "+255710000001")],
+)
+async def test_a_national_number_is_of_the_country_of_the_device_that_is_to_dial_it(
+    hub: Hub, region: str | None, to_device: str, to_any: str
+) -> None:
+    project = await hub.access.ensure_default_project()
+    await hub.access.change_project(project.id, {"region": "TZ"})
+    phone = await register(hub, region=region)
+    for device, e164 in ((phone.device, to_device), (None, to_any)):
+        message = await submit(hub, project.id, to="0710 000 001", device=device)
+        assert (message.to_number, message.to_e164) == ("0710 000 001", e164)
+        found = await stored(hub, project.id, contact_keys=(e164,))
+        assert message.id in [item.message.id for item in found]
 
 
 _REFUSED: list[tuple[str, dict[str, Any], str, str]] = [
@@ -129,10 +146,11 @@ async def test_a_message_is_taken_back_until_a_phone_has_it(hub: Hub, clock: Fak
     scheduled = await submit(hub, phone.project_id, send_at=NOON + timedelta(hours=1))
     clock.advance(minutes=1)
     for message in (queued, scheduled):
-        cancelled = await hub.outbox.cancel(phone.project_id, message.id)
+        cancelled = (await hub.outbox.cancel(phone.project_id, message.id)).message
         assert cancelled.status is Status.CANCELLED
         assert cancelled.final
-        assert await hub.outbox.cancel(phone.project_id, message.id) == cancelled
+        again = await hub.outbox.cancel(phone.project_id, message.id)
+        assert again.message == cancelled
         assert (await get(hub, message)).message == cancelled
         assert cancelled.reached["cancelled"] == "2026-03-01T12:01:00.000Z"
     clock.advance(hours=2)
@@ -165,7 +183,7 @@ async def test_a_message_is_either_taken_back_or_given_out_never_both(hub: Hub) 
     cancels = [hub.outbox.cancel(phone.project_id, message.id) for message in sent]
     answers = await asyncio.gather(*cancels[:10], *polls, *cancels[10:], return_exceptions=True)
     offered = {wire_id for answer in answers if isinstance(answer, list) for wire_id in answer}
-    taken_back = {answer.id for answer in answers if isinstance(answer, Message)}
+    taken_back = {answer.message.id for answer in answers if isinstance(answer, MessageDetails)}
     assert not offered & taken_back
     assert offered | taken_back == {message.id for message in sent}
     for message in sent:
@@ -214,7 +232,7 @@ async def test_what_no_phone_fetched_in_time_expires(hub: Hub, clock: FakeClock)
         for message in (dispatched, waiting, longer, scheduled)
     }
     assert found == {
-        dispatched.id: Status.DISPATCHED,
+        dispatched.id: Status.UNCERTAIN,  # its phone is not to be asked again
         waiting.id: Status.EXPIRED,
         longer.id: Status.QUEUED,
         scheduled.id: Status.EXPIRED,

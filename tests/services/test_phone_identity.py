@@ -148,6 +148,7 @@ async def _spoil_stored_secrets(hub: Hub) -> None:
 
     async def use_case(tx: Transaction) -> None:
         await tx.execute(text("UPDATE device_credentials SET secret = :spoilt"), {"spoilt": b"x"})
+        await hub.directory.note_change(tx)
 
     await hub.database.write(use_case)
 
@@ -182,6 +183,8 @@ async def test_a_remembered_password_is_forgotten_with_its_credential_in_every_p
         project.id, device, password="new password", grace_seconds=0
     )
     for hub in hubs:
+        assert await _find(hub, "new password") == device
+        await hub.directory.follow()
         assert await _find(hub, CHOSEN) is None
         assert await _find(hub, "new password") == device
 
@@ -204,3 +207,14 @@ async def test_a_secret_that_no_key_opens_is_left_out_and_the_others_work(
         lost.device.id: (),
         kept.device.id: (kept.issued.password,),
     }
+
+
+async def test_spellings_of_one_number_fill_no_memory(hub: Hub) -> None:
+    """Whoever asks has proved nothing yet."""
+    phone = await register(hub, ENVAYA)
+    number = phone.device.phone_number or ""
+    for count in range(50):
+        (found,) = await hub.identity.find_signing_devices(number + "-" * count, None)
+        assert found.device.id == phone.device.id
+    assert len(hub.directory._known) == 1
+    assert not await hub.identity.find_signing_devices(number + "-" * 1000, None)

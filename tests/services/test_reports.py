@@ -116,6 +116,21 @@ async def test_a_failure_repeated_at_once_is_the_same_try(hub: Hub, clock: FakeC
     assert [item.applied for item in details.reports] == [True, False] * 3
 
 
+async def test_failures_told_twice_do_not_take_the_place_of_later_tries(
+    hub: Hub, clock: FakeClock
+) -> None:
+    """The app repeats what it got no answer to when the hub is there again, minutes later."""
+    phone = await register(hub, ENVAYA)
+    message = await _handed_over(hub, phone)
+    for seconds in [0, 20, 300, 3600, 86_400]:
+        clock.advance(seconds=seconds)
+        assert await status_of(hub, message) is not S.FAILED
+        for _ in range(2):
+            await phone.report(message.id, "failed", reason="no service")
+            clock.advance(minutes=1)
+    assert await status_of(hub, message) is S.FAILED
+
+
 async def test_an_envaya_failure_that_no_try_can_mend_is_final(hub: Hub) -> None:
     phone = await register(hub, ENVAYA)
     message = await _handed_over(hub, phone)

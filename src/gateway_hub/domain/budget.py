@@ -37,6 +37,11 @@ class Budget:
         """Segments that may be handed over now."""
         return max(0, self.limit - self.used)
 
+    @property
+    def is_used_up(self) -> bool:
+        """Whether nothing fits any more, however small."""
+        return self.used > 0 and self.left == 0
+
     def fits(self, segments: int, taken: int) -> bool:
         """Say whether a message fits beside *taken* segments.
 
@@ -62,6 +67,17 @@ def earliest_fit(
         budget = Budget(limit.segments, budget.used - count)
         now = from_epoch_ms((minute + 1) * _MINUTE_MS) + timedelta(seconds=limit.seconds)
     return now
+
+
+def month_of(moment: datetime) -> str:
+    """Return the calendar month *moment* lies in, in UTC: ``2026-03``."""
+    return f"{moment:%Y-%m}"
+
+
+def next_month(now: datetime) -> datetime:
+    """Return when the next calendar month begins, in UTC."""
+    first = now.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return (first + timedelta(days=32)).replace(day=1)
 
 
 def in_fair_order(queues: Iterable[Sequence[Message]]) -> list[Message]:

@@ -76,6 +76,9 @@ MAX_OFFERS_PER_ANSWER = 10
 ENVAYA_MAX_TRIES = 5
 """EnvayaSMS reports ``failed`` at each of its five tries; only the fifth is its last."""
 
+ENVAYA_TRIES_TAKE = timedelta(hours=25)
+"""Between its tries are 20 s, 5 min, 1 h and 1 day: five failures sooner are some told twice."""
+
 
 @dataclass(frozen=True, slots=True)
 class PhoneFacts:
@@ -129,6 +132,7 @@ class Device:
     tags: tuple[str, ...] = ()
     send_limit: SendLimit | None = None
     paused: bool = False
+    deleted_at: datetime | None = None
     state: DeviceState = field(default_factory=DeviceState)
 
     @property

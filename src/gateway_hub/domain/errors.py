@@ -13,9 +13,13 @@ class FieldProblem:
 
 
 class HubError(Exception):
-    """Base of all errors a caller is told about. *detail* never repeats the caller's input."""
+    """Base of all errors a caller is told about. *detail* never repeats the caller's input.
+
+    *retry_after_seconds*: the same request may succeed then.
+    """
 
     code = "error"
+    retry_after_seconds: int | None = None
 
     def __init__(self, detail: str, *, code: str | None = None) -> None:
         super().__init__(detail)
@@ -61,6 +65,12 @@ class ConflictError(HubError):
     """The thing is in a state in which this cannot be done."""
 
     code = "conflict"
+
+
+class PreconditionFailedError(HubError):
+    """The thing is no longer as the caller saw it."""
+
+    code = "precondition_failed"
 
 
 class UnavailableError(HubError):

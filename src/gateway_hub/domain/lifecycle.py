@@ -28,9 +28,14 @@ LADDER = (S.SCHEDULED, S.QUEUED, S.DISPATCHED, S.ACCEPTED, S.PENDING, S.SENT, S.
 """The way of a message that goes well; no report moves one backwards along it."""
 
 _MOVES: dict[Status, frozenset[Status]] = {
-    # What waits for another attempt may hear late that the one before did succeed.
-    S.SCHEDULED: frozenset({S.QUEUED, S.CANCELLED, S.EXPIRED, S.SENT, S.DELIVERED}),
-    S.QUEUED: frozenset({S.DISPATCHED, S.CANCELLED, S.EXPIRED, S.SENT, S.DELIVERED}),
+    # What waits for another attempt may hear late that the one before did succeed, or, if that was
+    # in doubt, that its phone is at work on it.
+    S.SCHEDULED: frozenset(
+        {S.QUEUED, S.ACCEPTED, S.PENDING, S.SENT, S.DELIVERED, S.CANCELLED, S.EXPIRED}
+    ),
+    S.QUEUED: frozenset(
+        {S.DISPATCHED, S.ACCEPTED, S.PENDING, S.SENT, S.DELIVERED, S.CANCELLED, S.EXPIRED}
+    ),
     S.DISPATCHED: frozenset(
         {S.ACCEPTED, S.PENDING, S.SENT, S.DELIVERED, S.FAILED, S.UNCERTAIN, S.CANCELLED}
     ),
@@ -57,7 +62,8 @@ ASKED_BACK = frozenset({S.DISPATCHED, S.ACCEPTED, S.PENDING})
 RESENDABLE = frozenset({S.FAILED, S.UNCERTAIN, S.CANCELLED})
 """Ends after which a person may ask for another attempt."""
 
-_FINAL = frozenset({S.DELIVERED, S.FAILED, S.UNCERTAIN, S.CANCELLED, S.EXPIRED, S.RECEIVED})
+FINAL = frozenset({S.DELIVERED, S.FAILED, S.UNCERTAIN, S.CANCELLED, S.EXPIRED, S.RECEIVED})
+"""Statuses after which no further change is expected, whichever protocol the phone speaks."""
 
 
 def may_move(current: Status, new: Status) -> bool:
@@ -70,4 +76,4 @@ def is_final(status: Status, protocol: Protocol | None) -> bool:
 
     EnvayaSMS asks the network for no delivery reports: its ``sent`` is the last word.
     """
-    return status in _FINAL or (status is S.SENT and protocol is Protocol.ENVAYA)
+    return status in FINAL or (status is S.SENT and protocol is Protocol.ENVAYA)

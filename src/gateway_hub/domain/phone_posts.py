@@ -118,9 +118,11 @@ class CancelCommand:
 class PhoneAnswer:
     """What the phone is to be told: outbound messages, best first, and what to take back.
 
-    *repeated* says that every message it forwarded was stored before.
+    *repeated* says that every message it forwarded was stored before; *may_wait*, that its poll may
+    be held until there is work: not if the post may be a recording.
     """
 
     offers: tuple[Offer, ...] = ()
     cancels: tuple[CancelCommand, ...] = ()
     repeated: bool = False
+    may_wait: bool = True

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from gateway_hub.domain.clock import format_rfc3339
-from gateway_hub.domain.devices import ENVAYA_MAX_TRIES
+from gateway_hub.domain.devices import ENVAYA_MAX_TRIES, ENVAYA_TRIES_TAKE
 from gateway_hub.domain.lifecycle import LADDER, Status, may_move
 from gateway_hub.domain.messages import Attempt, Message, MessageError, Route
 from gateway_hub.domain.phone_posts import PhoneReport
@@ -37,7 +37,8 @@ def _apply_soft_failure(
 ) -> Outcome:
     """Count a try that failed; the app goes on by itself until its last one.
 
-    The tries are at least 20 s apart, so a second report at once is the first one repeated.
+    The tries are at least 20 s apart, so a second report at once is the first one repeated. One
+    whose answer was lost is told again minutes later: counted twice, but not for the last try.
     """
     last = attempt.last_failed_at
     is_repeated = last is not None and now - last < _SAME_FAILURE_WITHIN
@@ -45,7 +46,8 @@ def _apply_soft_failure(
     if is_repeated or not still_tries:
         return Outcome(message, attempt, applied=False)
     counted = replace(attempt, soft_failures=attempt.soft_failures + 1, last_failed_at=now)
-    if counted.soft_failures >= ENVAYA_MAX_TRIES:
+    has_had_time = now - attempt.first_offered_at >= ENVAYA_TRIES_TAKE
+    if counted.soft_failures >= ENVAYA_MAX_TRIES and has_had_time:
         return _apply_status(message, counted, Status.FAILED, _error_of(report), now)
     error = MessageError("device_retrying", report.reason or "the phone will try again")
     outcome = _apply_status(message, counted, Status.ACCEPTED, error, now)
@@ -63,7 +65,8 @@ def _apply_status(
     if may_move(attempt.status, status) and not _is_behind(message, attempt, status):
         attempt = replace(attempt, status=status, error=_kept_error(attempt.error, status, error))
         applied = True
-    if applied and _concerns(message, attempt, status) and may_move(message.status, status):
+    moves = may_move(message.status, status) or _was_taken_back_too_late(message, status)
+    if applied and _concerns(message, attempt, status) and moves:
         message = move(message, status, now, error=_kept_error(message.error, status, error))
     return Outcome(message, attempt, applied)
 
@@ -79,6 +82,11 @@ def _is_behind(message: Message, attempt: Attempt, status: Status) -> bool:
 def _concerns(message: Message, attempt: Attempt, status: Status) -> bool:
     """Say whether the message follows its attempt: of an earlier one only good news counts."""
     return attempt.number == message.attempt_count or status in {Status.SENT, Status.DELIVERED}
+
+
+def _was_taken_back_too_late(message: Message, status: Status) -> bool:
+    """Say whether a message that waited for a further attempt had got through before its cancel."""
+    return message.status is Status.CANCELLED and status in {Status.SENT, Status.DELIVERED}
 
 
 def move(

@@ -14,8 +14,9 @@ def next_try_at(attempts: int, now: datetime) -> datetime:
 
 def may_try_again(message: Message, now: datetime) -> bool:
     """Say whether a message whose attempt failed for good is tried once more."""
-    due_at = next_try_at(message.attempt_count, now)
-    return message.attempt_count < message.max_attempts and not _is_late(message, due_at)
+    if not _is_wanted(message, next_try_at(message.attempt_count, now)):
+        return False
+    return message.attempt_count < message.max_attempts
 
 
 def may_resend(message: Message, now: datetime) -> bool:
@@ -23,10 +24,12 @@ def may_resend(message: Message, now: datetime) -> bool:
 
     Only if its sender asked for that, and then at least once, whatever `max_attempts` says.
     """
-    if message.if_uncertain is not IfUncertain.RESEND or _is_late(message, now):
+    if message.if_uncertain is not IfUncertain.RESEND or not _is_wanted(message, now):
         return False
     return message.attempt_count < max(message.max_attempts, _RESENDS)
 
 
-def _is_late(message: Message, moment: datetime) -> bool:
-    return message.expires_at is not None and message.expires_at <= moment
+def _is_wanted(message: Message, moment: datetime) -> bool:
+    """Say whether its sender has not taken it back, and it will not have expired."""
+    late = message.expires_at is not None and message.expires_at <= moment
+    return not late and message.cancel_requested_at is None

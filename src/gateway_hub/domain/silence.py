@@ -32,17 +32,25 @@ class Judgement(StrEnum):
 
 
 def judge_silence(
-    attempt: Attempt, protocol: Protocol, *, online: bool, now: datetime
+    attempt: Attempt,
+    protocol: Protocol,
+    *,
+    expires_at: datetime | None,
+    online: bool,
+    now: datetime,
 ) -> Judgement:
     """Say whether the same wire id is to be offered again, once the phone asks, or given up.
 
     A phone that is away will not ask; one that has been told as often as is harmless and stays
-    silent will not answer.
+    silent will not answer. What it was asked to give back, or has expired by *expires_at*, it is
+    not given once more.
     """
     policy = LEASE_POLICIES[protocol]
     told_enough = policy.max_offers is not None and attempt.offers >= policy.max_offers
     too_old = now - attempt.first_offered_at >= OFFER_AGAIN_FOR
-    if not online or told_enough or too_old:
+    too_late = expires_at is not None and expires_at <= now
+    asked_back = attempt.cancel_requested_at is not None
+    if not online or told_enough or too_old or too_late or asked_back:
         return Judgement.UNCERTAIN
     return Judgement.OFFER_AGAIN
 

@@ -17,6 +17,8 @@ from gateway_hub.domain.errors import (
 from gateway_hub.domain.ids import AFTER_ALL_IDS, new_id
 from gateway_hub.domain.messages import IfUncertain
 from gateway_hub.domain.numbers import is_known_region
+from gateway_hub.services.directory import Directory
+from gateway_hub.services.idempotency import Once, only_once
 from gateway_hub.services.secrets import generate_api_key, hash_random_secret
 from gateway_hub.storage import projects as project_rows
 from gateway_hub.storage.database import Database
@@ -39,9 +41,16 @@ class NewApiKey:
 class Access:
     """Projects and keys of the whole hub."""
 
-    def __init__(self, database: Database, clock: Clock, operator_token: str | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        directory: Directory,
+        clock: Clock,
+        operator_token: str | None = None,
+    ) -> None:
         """Let *operator_token* act as an admin key of the default project, if it is given."""
         self._database = database
+        self._directory = directory
         self._clock = clock
         self._operator_token = operator_token
 
@@ -88,7 +97,7 @@ class Access:
         async def query(tx: Transaction) -> ApiKey | None:
             return await project_rows.find_api_key_by_hash(tx, key_hash)
 
-        key = await self._database.read(query)
+        key = await self._directory.look_up(("key", key_hash), query)
         if key is None or not key.is_valid_at(self._clock()):
             raise UnauthenticatedError("The API key is missing, unknown, expired or revoked.")
         return Principal(key.id, key.project_id, key.scopes)
@@ -110,20 +119,21 @@ class Access:
         name: str,
         region: str | None,
         if_uncertain: IfUncertain = IfUncertain.WAIT,
+        once: Once[Project] | None = None,
     ) -> Project:
         """Return the new project. Raises ConflictError if the name is taken."""
         check_region(region)
         now = self._clock()
         project = Project(new_id(), name, region, if_uncertain, now, now)
 
-        async def use_case(tx: Transaction) -> None:
+        async def use_case(tx: Transaction) -> Project:
             await project_rows.add_project_if_absent(tx, project)
             found = await project_rows.find_project_by_name(tx, name)
             if found is None or found.id != project.id:
                 raise ConflictError("A project with this name exists.", code="name_taken")
+            return project
 
-        await self._database.write(use_case)
-        return project
+        return await self._database.write(only_once(use_case, once))
 
     async def get_project(self, name_or_id: str) -> Project:
         """Return that project. Raises NotFoundError."""
@@ -132,7 +142,7 @@ class Access:
             by_id = await project_rows.find_project(tx, name_or_id)
             return by_id or await project_rows.find_project_by_name(tx, name_or_id)
 
-        project = await self._database.read(query)
+        project = await self._directory.look_up(("named project", name_or_id), query)
         if project is None:
             raise NotFoundError("There is no such project.")
         return project
@@ -148,13 +158,19 @@ class Access:
     async def change_project(self, project_id: str, changes: dict[str, Any]) -> Project:
         """Set the fields of *changes*: region, if_uncertain. Raises NotFoundError."""
         check_region(changes.get("region"))
-        changed = replace(await self.get_project(project_id), **changes, updated_at=self._clock())
+        project_id = (await self.get_project(project_id)).id
 
-        async def use_case(tx: Transaction) -> None:
+        async def use_case(tx: Transaction) -> Project:
+            await project_rows.lock_project(tx, project_id)
+            project = await project_rows.find_project(tx, project_id)
+            if project is None:
+                raise NotFoundError("There is no such project.")
+            changed = replace(project, **changes, updated_at=self._clock())
             await project_rows.update_project(tx, changed)
+            await self._directory.note_change(tx)
+            return changed
 
-        await self._database.write(use_case)
-        return changed
+        return await self._database.write(use_case)
 
     async def create_key(
         self,
@@ -164,6 +180,7 @@ class Access:
         project: str,
         expires_at: datetime | None = None,
         by: Principal | None = None,
+        once: Once[NewApiKey] | None = None,
     ) -> NewApiKey:
         """Return a new key of *project* (name or id).
 
@@ -178,11 +195,11 @@ class Access:
             raise InvalidInputError.of_field("/expires_at", "in_the_past", "The time is past.")
         made = self._make_key(owner.id, name, scopes, expires_at)
 
-        async def use_case(tx: Transaction) -> None:
+        async def use_case(tx: Transaction) -> NewApiKey:
             await project_rows.add_api_key(tx, made.key, hash_random_secret(made.secret))
+            return made
 
-        await self._database.write(use_case)
-        return made
+        return await self._database.write(only_once(use_case, once))
 
     def _make_key(
         self,
@@ -232,6 +249,7 @@ class Access:
 
         async def use_case(tx: Transaction) -> None:
             await project_rows.revoke_api_key(tx, key.id, now)
+            await self._directory.note_change(tx)
 
         await self._database.write(use_case)
 

@@ -1,5 +1,6 @@
 """Attachments: the bytes of MMS parts, stored before the message that names them."""
 
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import BinaryIO
 
@@ -24,8 +25,17 @@ class Attachments:
 
     async def discard(self, parts: tuple[StoredPart, ...]) -> None:
         """Remove parts that no stored message names."""
-        for part in parts:
-            await self._store.delete(part.storage_key)
+        await self.remove([part.storage_key for part in parts])
+
+    async def remove(self, storage_keys: Iterable[str]) -> None:
+        """Remove bytes that no stored message names any more."""
+        for key in storage_keys:
+            await self._store.delete(key)
+
+    async def list_settled(self) -> AsyncIterator[list[str]]:
+        """Yield the keys of all bytes that have been there for a day, some at a time."""
+        for folder in await self._store.list_folders():
+            yield await self._store.list_settled(folder)
 
     async def get_path(self, attachment: Attachment) -> Path:
         """Return the file with the bytes. Raises NotFoundError when they were removed."""

@@ -1,12 +1,23 @@
 """Budgets of devices: what fits now, and counting what was handed over."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import datetime
 
-from gateway_hub.domain.budget import Budget, first_minute, in_fair_order, minute_of, take_what_fits
+from gateway_hub.domain.budget import (
+    Budget,
+    earliest_fit,
+    first_minute,
+    in_fair_order,
+    minute_of,
+    month_of,
+    next_month,
+    take_what_fits,
+)
 from gateway_hub.domain.devices import Device
 from gateway_hub.domain.messages import Message
 from gateway_hub.storage import usage as usage_rows
+from gateway_hub.storage.offers import HeldOffer
 from gateway_hub.storage.transactions import Transaction
 
 
@@ -17,17 +28,67 @@ async def read_budget(tx: Transaction, device: Device, now: datetime) -> Budget:
     return Budget(limit.segments, used)
 
 
+async def earliest_at(
+    tx: Transaction, device: Device, segments: int, contact_key: str, now: datetime
+) -> datetime:
+    """Return when the device may send *segments* to that contact, if nothing else goes before."""
+    limit = device.effective_send_limit
+    used = await usage_rows.list_segments(tx, device.id, from_minute=first_minute(limit, now))
+    fits_at = earliest_fit(limit, used, segments, now)
+    most = limit.recipients_per_month
+    if most is None or await _knows_or_may_learn(tx, device, contact_key, most, now):
+        return fits_at
+    return max(fits_at, next_month(now))
+
+
 async def choose(
-    tx: Transaction, device: Device, heads: Sequence[Sequence[Message]], now: datetime, *, most: int
+    tx: Transaction,
+    device: Device,
+    heads: Sequence[Sequence[Message]],
+    budget: Budget,
+    now: datetime,
+    *,
+    most: int,
 ) -> list[Message]:
-    """Return which of the queues' *heads* the device is to send now, best first, and count them."""
+    """Return which of the queues' *heads* the device is to send now, best first, and count them.
+
+    *budget* is what `read_budget` told in the same transaction.
+    """
     waiting = await _within_recipients(tx, device, in_fair_order(heads), now)
-    chosen = take_what_fits(waiting, await read_budget(tx, device, now), most=most)
+    chosen = take_what_fits(waiting, budget, most=most)
     segments = sum(message.segments or 1 for message in chosen)
     await usage_rows.add_segments(tx, device.id, minute=minute_of(now), segments=segments)
     if device.effective_send_limit.recipients_per_month is not None:
         contacts = {message.contact_key for message in chosen}
-        await usage_rows.add_recipients(tx, device.id, _month_of(now), contacts)
+        await usage_rows.add_recipients(tx, device.id, month_of(now), contacts)
+    return chosen
+
+
+async def choose_again(
+    tx: Transaction, device: Device, held: Sequence[HeldOffer], now: datetime
+) -> list[HeldOffer]:
+    """Return which of *held*, in order, the device may be offered once more, and count them anew.
+
+    Nobody knows whether it has sent them: each counts once, as of its last offer. The first that
+    does not fit ends it, as with what waits.
+    """
+    since = first_minute(device.effective_send_limit, now)
+    budget = await read_budget(tx, device, now)
+    counts: Counter[int] = Counter()
+    chosen: list[HeldOffer] = []
+    taken = 0
+    for item in held:
+        minute = minute_of(item.attempt.last_offered_at)
+        size = item.segments if minute < since else 0
+        if not budget.fits(size, taken):
+            break
+        taken += size
+        if minute >= since:
+            counts[minute] -= item.segments
+        counts[minute_of(now)] += item.segments
+        chosen.append(item)
+    for minute, segments in sorted(counts.items()):
+        await usage_rows.add_segments(tx, device.id, minute=minute, segments=segments)
     return chosen
 
 
@@ -41,7 +102,7 @@ async def _within_recipients(
     most = device.effective_send_limit.recipients_per_month
     if most is None or not waiting:
         return waiting
-    month = _month_of(now)
+    month = month_of(now)
     contacts = {message.contact_key for message in waiting}
     known = await usage_rows.find_known_recipients(tx, device.id, month, contacts)
     room = most - await usage_rows.count_recipients(tx, device.id, month)
@@ -56,5 +117,10 @@ async def _within_recipients(
     return allowed
 
 
-def _month_of(now: datetime) -> str:
-    return f"{now:%Y-%m}"
+async def _knows_or_may_learn(
+    tx: Transaction, device: Device, contact_key: str, most: int, now: datetime
+) -> bool:
+    month = month_of(now)
+    if await usage_rows.find_known_recipients(tx, device.id, month, [contact_key]):
+        return True
+    return await usage_rows.count_recipients(tx, device.id, month) < most

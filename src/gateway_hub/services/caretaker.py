@@ -1,16 +1,16 @@
 """What happens by itself as time passes: messages come due, expire, or are heard of no more."""
 
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
-from gateway_hub.domain.budget import minute_of
+from gateway_hub.domain.budget import minute_of, month_of
 from gateway_hub.domain.clock import Clock
 from gateway_hub.domain.devices import LEASE_POLICIES, Device
 from gateway_hub.domain.lifecycle import Status
-from gateway_hub.domain.messages import Attempt, Message, MessageError
-from gateway_hub.domain.reporting import move, prefer, requeue
+from gateway_hub.domain.messages import Attempt, Message
+from gateway_hub.domain.reporting import move, requeue
 from gateway_hub.domain.retries import may_resend, may_try_again, next_try_at
-from gateway_hub.domain.routing import served_queues
 from gateway_hub.domain.silence import (
     SILENCE_LIMITS,
     Judgement,
@@ -19,16 +19,21 @@ from gateway_hub.domain.silence import (
     judge_silence,
 )
 from gateway_hub.services.device_states import DeviceStates
-from gateway_hub.services.outbox import PREFERRED_FOR
+from gateway_hub.services.doubts import end_in_doubt, redirect
+from gateway_hub.services.removal import let_go
 from gateway_hub.services.wakeups import Wakeups
+from gateway_hub.storage import attempts as attempt_rows
 from gateway_hub.storage import devices as device_rows
 from gateway_hub.storage import messages as message_rows
-from gateway_hub.storage import outbox as outbox_rows
+from gateway_hub.storage import queues as queue_rows
 from gateway_hub.storage import usage as usage_rows
+from gateway_hub.storage.attempts import OverdueAttempt
 from gateway_hub.storage.database import Database
 from gateway_hub.storage.transactions import Transaction
 
 _AT_ONCE = 200
+_RECENTLY = timedelta(minutes=1)
+_EVER = datetime(1970, 1, 1, tzinfo=UTC)
 _KEEP_USAGE = timedelta(days=32)  # a limit may reach back 31
 
 
@@ -51,30 +56,74 @@ class Caretaker:
 
         async def use_case(tx: Transaction) -> int:
             now = self._clock()
-            changed = [
-                *await self._expire(tx, now),
-                *await self._queue_scheduled(tx, now),
-                *await self._release_preferred(tx, now),
-                *await self._judge_overdue(tx, now),
-                *await self._judge_working(tx, now),
-            ]
+            moved = 0
+            for step in (
+                self._expire,
+                self._queue_scheduled,
+                self._release_preferred,
+                self._let_go_of_deleted,
+                self._judge_overdue,
+                self._judge_working,
+            ):
+                changed = await step(tx, now)
+                # Before the next step, which may meet the same message.
+                await message_rows.save_progress(tx, changed)
+                self._wakeups.wake_after_commit(tx, changed)
+                moved += len(changed)
+            return moved
+
+        return await self._database.write(use_case)
+
+    async def let_go_of_all_deleted(self) -> None:
+        """Move on what still waits for deleted devices, however long ago they were deleted.
+
+        That is nothing, unless the hub was stopped while a device with many messages was deleted.
+        """
+        device_ids = await self._list_deleted(after="")
+        while device_ids:
+            while await self._let_go(device_ids):
+                pass
+            device_ids = await self._list_deleted(after=device_ids[-1])
+
+    async def forget_old_usage(self) -> None:
+        """Remove what devices sent so long ago that no limit reaches back to it any more."""
+        now = self._clock()
+        minute, month = minute_of(now - _KEEP_USAGE), month_of(now)
+
+        async def query(tx: Transaction) -> list[str]:
+            return await device_rows.list_ids(tx, after=after, limit=_AT_ONCE)
+
+        async def use_case(tx: Transaction) -> None:
+            await usage_rows.forget_before(tx, device_ids, minute=minute, month=month)
+
+        after = ""
+        while device_ids := await self._database.read(query):
+            await self._database.write(use_case)
+            after = device_ids[-1]
+
+    async def _list_deleted(self, *, after: str) -> list[str]:
+        async def query(tx: Transaction) -> list[str]:
+            return await device_rows.list_deleted(tx, since=_EVER, after=after, limit=_AT_ONCE)
+
+        return await self._database.read(query)
+
+    async def _let_go(self, device_ids: Sequence[str]) -> int:
+        async def use_case(tx: Transaction) -> int:
+            changed = await let_go(tx, self._states, device_ids, self._clock())
             await message_rows.save_progress(tx, changed)
             self._wakeups.wake_after_commit(tx, changed)
             return len(changed)
 
         return await self._database.write(use_case)
 
-    async def forget_old_usage(self) -> None:
-        """Remove counts of segments that no window reaches back to any more."""
-
-        async def use_case(tx: Transaction) -> None:
-            await usage_rows.forget_before(tx, minute_of(self._clock() - _KEEP_USAGE))
-
-        await self._database.write(use_case)
+    async def _let_go_of_deleted(self, tx: Transaction, now: datetime) -> list[Message]:
+        """Move on what was left when a device was deleted, or came to it at that moment."""
+        recent = await device_rows.list_deleted(tx, since=now - _RECENTLY, after="", limit=_AT_ONCE)
+        return await let_go(tx, self._states, recent, now)
 
     async def _expire(self, tx: Transaction, now: datetime) -> list[Message]:
         """End what no phone took in time; what an attempt had before has failed."""
-        late = await outbox_rows.lock_expired(tx, now=now, limit=_AT_ONCE)
+        late = await queue_rows.lock_expired(tx, now=now, limit=_AT_ONCE)
         return [
             move(message, Status.FAILED, now, error=message.error)
             if message.attempt_count
@@ -83,13 +132,13 @@ class Caretaker:
         ]
 
     async def _queue_scheduled(self, tx: Transaction, now: datetime) -> list[Message]:
-        due = await outbox_rows.lock_due_scheduled(tx, now=now, limit=_AT_ONCE)
+        due = await queue_rows.lock_due_scheduled(tx, now=now, limit=_AT_ONCE)
         queued = [move(message, Status.QUEUED, now, error=message.error) for message in due]
-        return [await self._redirect(tx, message, now) for message in queued]
+        return [await redirect(tx, self._states, message, now) for message in queued]
 
     async def _release_preferred(self, tx: Transaction, now: datetime) -> list[Message]:
         """Give back to its whole route what waited for one device of it long enough."""
-        waited = await outbox_rows.lock_preferred_past(tx, now=now, limit=_AT_ONCE)
+        waited = await queue_rows.lock_preferred_past(tx, now=now, limit=_AT_ONCE)
         return [
             replace(item, queue=item.route.key(item.project_id), preferred_until=None)
             for item in waited
@@ -97,7 +146,8 @@ class Caretaker:
 
     async def _judge_overdue(self, tx: Transaction, now: datetime) -> list[Message]:
         """Decide about what was handed over and never heard of again."""
-        overdue = await outbox_rows.lock_overdue(tx, now=now, limit=_AT_ONCE)
+        given_up = await self._find_given_up(tx, now)
+        overdue = await attempt_rows.lock_overdue(tx, given_up, now=now, limit=_AT_ONCE)
         messages = await message_rows.lock_messages(tx, (item.message_id for item in overdue))
         devices = await device_rows.find_devices(tx, {item.device_id for item in overdue})
         changed: list[Message] = []
@@ -105,9 +155,43 @@ class Caretaker:
             message, device = messages[attempt.message_id], devices[attempt.device_id]
             if await self._is_given_time(tx, message, attempt, device, now):
                 continue
-            await outbox_rows.save_attempts(tx, [doubt(attempt, device.protocol)])
-            changed.append(await self._end_in_doubt(tx, message, now))
+            await attempt_rows.save_attempts(tx, [doubt(attempt, device.protocol)])
+            changed.append(await end_in_doubt(tx, self._states, message, device, now))
         return changed
+
+    async def _find_given_up(self, tx: Transaction, now: datetime) -> list[str]:
+        """Return the wire ids of which no sign is to be expected from their phone as it is.
+
+        Only these are locked then: a phone that asks for the others must find them free.
+        """
+        given_up: list[str] = []
+        page: list[OverdueAttempt] = []
+        while len(given_up) < _AT_ONCE:
+            after = page[-1].attempt if page else None
+            page = await attempt_rows.find_overdue(tx, now=now, after=after, limit=_AT_ONCE)
+            if not page:
+                break
+            attempts = [item.attempt for item in page]
+            devices = await device_rows.find_devices(tx, {item.device_id for item in attempts})
+            given_up += [
+                item.attempt.wire_id
+                for item in page
+                if self._judge(item, devices[item.attempt.device_id], now)
+                is not Judgement.OFFER_AGAIN
+            ]
+        return given_up
+
+    def _judge(self, overdue: OverdueAttempt, device: Device, now: datetime) -> Judgement:
+        return judge_silence(
+            overdue.attempt,
+            device.protocol,
+            expires_at=overdue.expires_at,
+            online=self._is_at_work(device),
+            now=now,
+        )
+
+    def _is_at_work(self, device: Device) -> bool:
+        return self._states.is_online(device) and not device.paused
 
     async def _is_given_time(
         self,
@@ -121,23 +205,16 @@ class Caretaker:
 
         Before a message is sent again elsewhere, a phone that knows how is asked to give it back.
         """
-        online = self._states.is_online(device) and not device.paused
-        judgement = judge_silence(attempt, device.protocol, online=online, now=now)
-        if judgement is Judgement.OFFER_AGAIN:
+        overdue = OverdueAttempt(attempt, message.expires_at)
+        if self._judge(overdue, device, now) is Judgement.OFFER_AGAIN:
             return True
-        if not (online and may_resend(message, now) and self._asks_back(attempt, device)):
+        asked_back = self._is_at_work(device) and self._asks_back(attempt, device)
+        if not (asked_back and may_resend(message, now)):
             return False
         lease_until = now + LEASE_POLICIES[device.protocol].first
-        await outbox_rows.ask_back(tx, attempt.wire_id, now=now, lease_until=lease_until)
+        await attempt_rows.ask_back(tx, attempt.wire_id, now=now, lease_until=lease_until)
+        self._wakeups.wake_to_ask_back(tx, device)
         return True
-
-    async def _end_in_doubt(self, tx: Transaction, message: Message, now: datetime) -> Message:
-        """Return *message* as uncertain, or waiting to be sent again if its sender wants that."""
-        error = MessageError("device_silent", "the phone was given the message and fell silent")
-        doubtful = move(message, Status.UNCERTAIN, now, error=error)
-        if not may_resend(message, now):
-            return doubtful
-        return await self._redirect(tx, requeue(doubtful, now), now)
 
     def _asks_back(self, attempt: Attempt, device: Device) -> bool:
         knows_how = bool(self._states.current(device).takes_commands)
@@ -146,22 +223,22 @@ class Caretaker:
     async def _judge_working(self, tx: Transaction, now: datetime) -> list[Message]:
         """Decide about what a phone had and worked on, but has been silent of for too long."""
         since = now - min(SILENCE_LIMITS.values())
-        silent = await outbox_rows.lock_working_silently(tx, since=since, limit=_AT_ONCE)
+        silent = await attempt_rows.lock_working_silently(tx, since=since, limit=_AT_ONCE)
         messages = await message_rows.lock_messages(tx, (item.message_id for item in silent))
         devices = await device_rows.find_devices(tx, {item.device_id for item in silent})
         changed: list[Message] = []
         for attempt in silent:
-            message, protocol = messages[attempt.message_id], devices[attempt.device_id].protocol
-            if not is_silent_too_long(attempt, protocol, now):
+            message, device = messages[attempt.message_id], devices[attempt.device_id]
+            if not is_silent_too_long(attempt, device.protocol, now):
                 continue
-            ended = doubt(attempt, protocol)
+            ended = doubt(attempt, device.protocol)
             if attempt.last_failed_at is not None:
                 # Its last word was that a try failed, and no further try is to be expected.
                 ended = replace(ended, status=Status.FAILED)
                 changed.append(self._after_failure(message, now))
             else:
-                changed.append(await self._end_in_doubt(tx, message, now))
-            await outbox_rows.save_attempts(tx, [ended])
+                changed.append(await end_in_doubt(tx, self._states, message, device, now))
+            await attempt_rows.save_attempts(tx, [ended])
         return changed
 
     def _after_failure(self, message: Message, now: datetime) -> Message:
@@ -169,18 +246,3 @@ class Caretaker:
         if may_try_again(failed, now):
             return requeue(failed, now, next_try_at(failed.attempt_count, now))
         return failed
-
-    async def _redirect(self, tx: Transaction, message: Message, now: datetime) -> Message:
-        """Send a further attempt through another device of the route, if one is there."""
-        if message.status is not Status.QUEUED or not message.attempt_count:
-            return message
-        if message.route.device_id is not None:
-            return message
-        for device in await device_rows.list_devices(
-            tx, message.project_id, before="~", limit=_AT_ONCE
-        ):
-            serves = message.route.key(message.project_id) in served_queues(device)
-            there = self._states.is_online(device) and not device.paused
-            if serves and there and device.id != message.device_id:
-                return prefer(message, device.id, now + PREFERRED_FOR)
-        return message

@@ -6,6 +6,7 @@ few seconds of "last seen", told again by the next post.
 
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from gateway_hub.domain.clock import Clock, to_epoch_ms
 from gateway_hub.domain.devices import Device, DeviceState, PhoneFacts
@@ -16,6 +17,9 @@ from gateway_hub.storage.transactions import Transaction
 
 STALE_AFTER = timedelta(seconds=120)
 """A post whose clock is this far behind what it should be may be a recording played back."""
+
+_WRITTEN_WITHIN = timedelta(seconds=60)
+"""How long after a device was seen another process may write it, by clocks that differ."""
 
 _REBASE_AFTER = 3
 _PACE_TOLERANCE = timedelta(seconds=30)
@@ -39,6 +43,7 @@ class DeviceStates:
         self._dirty: set[str] = set()
         self._stale_clocks: dict[str, list[tuple[datetime, datetime]]] = {}
         self._requests: dict[str, dict[str, datetime]] = {}
+        self._followed_at = clock()
 
     def current(self, device: Device) -> DeviceState:
         """Return the newest state known here of *device*."""
@@ -51,25 +56,32 @@ class DeviceStates:
         )
         return held if newer else stored
 
+    def with_current(self, device: Device) -> Device:
+        """Return *device*, which may have been read a while ago, with its newest state."""
+        return replace(device, state=self.current(device))
+
     def is_online(self, device: Device) -> bool:
         """Say whether *device* is there: seen within a few of its own poll gaps."""
+        if device.deleted_at is not None:
+            return False
         state = self.current(device)
         return is_online(state.last_seen_at, state.poll_gap_ms, self._offline_after, self._clock())
 
     def note(self, device: Device, facts: PhoneFacts) -> None:
         """Take in what *device* told now."""
         now = self._clock()
-        told = {name: value for name in _SAME_NAMED if (value := getattr(facts, name)) is not None}
         before = self.current(device)
-        state = replace(before, last_seen_at=now, **told)
+        told: dict[str, Any] = {
+            name: value for name in _SAME_NAMED if (value := getattr(facts, name)) is not None
+        }
+        told["last_seen_at"] = now
         if before.last_seen_at is not None and now > before.last_seen_at:
-            gap = learn_gap(before.poll_gap_ms, now - before.last_seen_at)
-            state = replace(state, poll_gap_ms=gap)
+            told["poll_gap_ms"] = learn_gap(before.poll_gap_ms, now - before.last_seen_at)
         if facts.status is not None:
-            state = replace(state, last_status=facts.status)
+            told["last_status"] = facts.status
         if facts.phone_clock_at is not None:
-            state = _with_clock(state, facts.phone_clock_at, now)
-        self._states[device.id] = state
+            told |= _clock_facts(before, facts.phone_clock_at, now)
+        self._states[device.id] = replace(before, **told)
         self._dirty.add(device.id)
 
     def is_stale(
@@ -126,6 +138,19 @@ class DeviceStates:
         )
         return True
 
+    async def follow(self) -> None:
+        """Take in what other processes wrote: a post played back to this one must look old too."""
+        now = self._clock()
+
+        async def query(tx: Transaction) -> dict[str, DeviceState]:
+            return await device_rows.find_states_since(tx, self._followed_at - _WRITTEN_WITHIN)
+
+        for device_id, state in (await self._database.read(query)).items():
+            held = self._states.get(device_id)
+            if held is None or _is_newer(state, held):
+                self._states[device_id] = state if held is None else _with_high(state, held)
+        self._followed_at = now
+
     async def flush(self) -> None:
         """Write what has changed since the last flush."""
         written = {device_id: self._states[device_id] for device_id in self._dirty}
@@ -143,10 +168,20 @@ class DeviceStates:
             raise
 
 
-def _with_clock(state: DeviceState, phone_clock_at: datetime, now: datetime) -> DeviceState:
-    high = state.phone_clock_high_at
-    return replace(
-        state,
-        clock_skew_ms=to_epoch_ms(phone_clock_at) - to_epoch_ms(now),
-        phone_clock_high_at=phone_clock_at if high is None else max(high, phone_clock_at),
-    )
+def _is_newer(state: DeviceState, held: DeviceState) -> bool:
+    seen, seen_here = state.last_seen_at, held.last_seen_at
+    return seen is not None and (seen_here is None or seen > seen_here)
+
+
+def _with_high(state: DeviceState, held: DeviceState) -> DeviceState:
+    """Return *state* with the phone's clock no lower than *held* has seen it."""
+    highs = [item.phone_clock_high_at for item in (state, held) if item.phone_clock_high_at]
+    return replace(state, phone_clock_high_at=max(highs, default=None))
+
+
+def _clock_facts(before: DeviceState, phone_clock_at: datetime, now: datetime) -> dict[str, Any]:
+    high = before.phone_clock_high_at
+    return {
+        "clock_skew_ms": to_epoch_ms(phone_clock_at) - to_epoch_ms(now),
+        "phone_clock_high_at": phone_clock_at if high is None else max(high, phone_clock_at),
+    }

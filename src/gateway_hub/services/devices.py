@@ -1,18 +1,28 @@
 """Devices of a project: registering a phone, changing it, giving it new credentials."""
 
 import asyncio
+import hashlib
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
 from gateway_hub.domain.clock import Clock
 from gateway_hub.domain.devices import Device, DeviceState, Protocol, SendLimit
-from gateway_hub.domain.errors import ConflictError, InvalidInputError, NotFoundError
+from gateway_hub.domain.errors import (
+    ConflictError,
+    InvalidInputError,
+    NotFoundError,
+    PreconditionFailedError,
+)
 from gateway_hub.domain.ids import new_id
 from gateway_hub.services.access import check_region
 from gateway_hub.services.budgets import read_budget
 from gateway_hub.services.device_states import DeviceStates
+from gateway_hub.services.directory import Directory
+from gateway_hub.services.idempotency import Once, only_once
 from gateway_hub.services.phone_identity import PhoneIdentity, SigningDevice
+from gateway_hub.services.removal import let_go
 from gateway_hub.services.secrets import (
     SecretBox,
     generate_password,
@@ -20,8 +30,11 @@ from gateway_hub.services.secrets import (
     hash_random_secret,
     is_weak,
 )
+from gateway_hub.services.wakeups import Wakeups
 from gateway_hub.storage import devices as device_rows
 from gateway_hub.storage import inbound as inbound_rows
+from gateway_hub.storage import messages as message_rows
+from gateway_hub.storage import statistics as statistics_rows
 from gateway_hub.storage.database import Database
 from gateway_hub.storage.devices import StoredCredential
 from gateway_hub.storage.inbound import QuarantineRecord
@@ -79,18 +92,26 @@ class Devices:
         self,
         database: Database,
         secret_box: SecretBox,
+        *,
         identity: PhoneIdentity,
+        directory: Directory,
         states: DeviceStates,
+        wakeups: Wakeups,
         clock: Clock,
     ) -> None:
         self._database = database
+        self._directory = directory
         self._identity = identity
         self._secret_box = secret_box
         self._states = states
+        self._wakeups = wakeups
         self._clock = clock
 
     async def create(
-        self, project_id: str, draft: DeviceDraft
+        self,
+        project_id: str,
+        draft: DeviceDraft,
+        once: Once[tuple[DeviceView, IssuedCredentials]] | None = None,
     ) -> tuple[DeviceView, IssuedCredentials]:
         """Register a phone. Raises InvalidInputError, or ConflictError for credentials in use."""
         _check_draft(draft)
@@ -115,14 +136,15 @@ class Devices:
             send_limit=draft.send_limit,
         )
         issued, credential = await self._issue(device, draft.password)
+        view = self._view(device, _Load(0, device.effective_send_limit.segments))
 
-        async def use_case(tx: Transaction) -> None:
+        async def use_case(tx: Transaction) -> tuple[DeviceView, IssuedCredentials]:
             await device_rows.add_device(tx, device)
             await device_rows.add_credential(tx, credential)
+            await self._directory.note_change(tx)
+            return view, issued
 
-        await self._database.write(use_case)
-        limit = device.effective_send_limit.segments
-        return self._view(device, _Load(0, limit)), issued
+        return await self._database.write(only_once(use_case, once))
 
     async def get(self, project_id: str, device_id: str) -> DeviceView:
         """Return a device. Raises NotFoundError."""
@@ -145,34 +167,68 @@ class Devices:
 
         return [self._view(*item) for item in await self._database.read(query)]
 
-    async def change(self, project_id: str, device_id: str, changes: dict[str, Any]) -> DeviceView:
+    async def change(
+        self,
+        project_id: str,
+        device_id: str,
+        changes: dict[str, Any],
+        expected: AbstractSet[str] | None = None,
+    ) -> DeviceView:
         """Set the fields of *changes*: name, phone_number, tags, send_limit, server_url, region,
-        paused. Raises NotFoundError, InvalidInputError."""
+        paused. Raises NotFoundError, InvalidInputError, and PreconditionFailedError unless the
+        device has one of the *expected* revisions."""
         check_region(changes.get("region"))
+        now = self._clock()
 
         async def use_case(tx: Transaction) -> tuple[Device, _Load]:
             device = await device_rows.lock_device(tx, project_id, device_id)
             if device is None:
                 raise _not_found()
-            changed = replace(device, **changes, updated_at=self._clock())
+            # Run again after a lost answer, it meets what it did itself.
+            if not (tx.is_repeat and device.updated_at == now):
+                check_revision(device, expected)
+            changed = replace(device, **changes, updated_at=now)
             if changed.protocol is Protocol.ENVAYA and not changed.phone_number:
                 raise _number_missing()
             await device_rows.update_device(tx, changed)
+            await self._directory.note_change(tx)
+            self._wakeups.let_go_after_commit(tx, device_id)
             return changed, await self._load(tx, changed)
 
         return self._view(*await self._database.write(use_case))
 
-    async def delete(self, project_id: str, device_id: str) -> None:
-        """Remove a device: it can no longer post; its messages stay. Raises NotFoundError."""
+    async def delete(
+        self, project_id: str, device_id: str, expected: AbstractSet[str] | None = None
+    ) -> None:
+        """Remove a device: it can no longer post; its messages stay. Raises NotFoundError, and
+        PreconditionFailedError unless the device has one of the *expected* revisions.
+
+        What waited for it or was in its hands is moved on; of many, the caretaker moves the rest.
+        """
         view = await self.get(project_id, device_id)
 
         async def use_case(tx: Transaction) -> None:
-            await device_rows.mark_device_deleted(tx, view.device.id, self._clock())
+            now = self._clock()
+            if expected is not None:
+                device = await device_rows.lock_device(tx, project_id, device_id)
+                check_revision(device or view.device, expected)
+            await device_rows.mark_device_deleted(tx, view.device.id, now)
+            await self._directory.note_change(tx)
+            self._wakeups.let_go_after_commit(tx, device_id)
+            changed = await let_go(tx, self._states, [view.device.id], now)
+            await message_rows.save_progress(tx, changed)
+            self._wakeups.wake_after_commit(tx, changed)
 
         await self._database.write(use_case)
 
     async def renew_credentials(
-        self, project_id: str, device_id: str, *, password: str | None, grace_seconds: int
+        self,
+        project_id: str,
+        device_id: str,
+        *,
+        password: str | None,
+        grace_seconds: int,
+        once: Once[IssuedCredentials] | None = None,
     ) -> IssuedCredentials:
         """Give the device new credentials; the old ones work for *grace_seconds* more."""
         view = await self.get(project_id, device_id)
@@ -180,16 +236,18 @@ class Devices:
             _check_password(password)
         issued, credential = await self._issue(view.device, password)
 
-        async def use_case(tx: Transaction) -> None:
+        async def use_case(tx: Transaction) -> IssuedCredentials:
             now = self._clock()
             until = now + timedelta(seconds=grace_seconds)
             await device_rows.expire_credentials(
                 tx, view.device.id, newest=credential.id, now=now, until=until
             )
             await device_rows.add_credential(tx, credential)
+            await self._directory.note_change(tx)
+            self._wakeups.let_go_after_commit(tx, device_id)
+            return issued
 
-        await self._database.write(use_case)
-        return issued
+        return await self._database.write(only_once(use_case, once))
 
     async def list_quarantine(
         self, project_id: str, device_id: str, *, before: str, limit: int
@@ -206,7 +264,7 @@ class Devices:
 
     async def _load(self, tx: Transaction, device: Device) -> _Load:
         budget = await read_budget(tx, device, self._clock())
-        return _Load(await device_rows.count_backlog(tx, device), budget.left)
+        return _Load(await statistics_rows.count_backlog(tx, device), budget.left)
 
     def _view(self, device: Device, load: _Load) -> DeviceView:
         state = self._states.current(device)
@@ -228,7 +286,7 @@ class Devices:
             taken = found is not None
         else:
             number = draft.phone_number or ""
-            signing = await self._identity.find_signing_devices(number, project_id)
+            signing = await self._identity.find_signing_devices(number, project_id, fresh=True)
             taken = any(_is_same_phone(item, draft) for item in signing)
         if taken:
             raise ConflictError("A device with these credentials exists.", code="credentials_taken")
@@ -253,6 +311,21 @@ class Devices:
         if chosen:
             return "argon2", await asyncio.to_thread(hash_chosen_password, secret)
         return "sha256", hash_random_secret(secret)
+
+
+def revision_of(device: Device) -> str:
+    """Return what stands for all that callers may change of *device*: another after each change.
+
+    What the phone tells of itself is not in it: it would be another at each poll.
+    """
+    settable = replace(device, state=DeviceState())
+    return hashlib.sha256(repr(settable).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def check_revision(device: Device, expected: AbstractSet[str] | None) -> None:
+    """Raise PreconditionFailedError unless any is *expected*, or the one *device* has."""
+    if expected is not None and revision_of(device) not in expected:
+        raise PreconditionFailedError("The device was changed since; look at it again.")
 
 
 def _is_same_phone(known: SigningDevice, draft: DeviceDraft) -> bool:

@@ -3,19 +3,17 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from gateway_hub.domain.budget import earliest_fit, first_minute
 from gateway_hub.domain.clock import Clock
 from gateway_hub.domain.devices import Device
 from gateway_hub.domain.messages import Route
-from gateway_hub.domain.routing import served_queues
+from gateway_hub.domain.numbers import contact_key
 from gateway_hub.domain.segments import Segmentation, segment, transliterate
+from gateway_hub.services import budgets
+from gateway_hub.services.candidates import list_serving
 from gateway_hub.services.device_states import DeviceStates
-from gateway_hub.storage import devices as device_rows
-from gateway_hub.storage import usage as usage_rows
+from gateway_hub.storage import projects as project_rows
 from gateway_hub.storage.database import Database
 from gateway_hub.storage.transactions import Transaction
-
-_MOST_DEVICES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,16 +46,27 @@ class Estimates:
         self._states = states
         self._clock = clock
 
-    async def estimate(self, project_id: str, text: str, route: Route) -> Estimate:
-        """Return what sending *text* along *route* would take now."""
-        size = segment(text)
+    async def estimate(
+        self, project_id: str, to: str, text: str, route: Route, *, transliterated: bool = False
+    ) -> Estimate:
+        """Return what sending *text*, or its plainer form, to *to* along *route* would take now."""
         plain = transliterate(text)
+        size = segment(plain if transliterated else text)
 
         async def query(tx: Transaction) -> list[Candidate]:
             now = self._clock()
-            found = await device_rows.list_devices(tx, project_id, before="~", limit=_MOST_DEVICES)
-            able = [item for item in found if _could_send(item, route)]
-            return [await self._candidate(tx, item, size.segments, now) for item in able]
+            project = await project_rows.find_project(tx, project_id)
+            contact = contact_key(to, project.region if project else None)
+            serving = await list_serving(tx, project_id, route)
+            return [
+                Candidate(
+                    item,
+                    self._states.is_online(item),
+                    await budgets.earliest_at(tx, item, size.segments, contact, now),
+                )
+                for item in serving
+                if not item.paused
+            ]
 
         candidates = await self._database.read(query)
         there = [item.earliest_at for item in candidates if item.online]
@@ -67,15 +76,3 @@ class Estimates:
             candidates=tuple(candidates),
             earliest_at=min(there, default=None),
         )
-
-    async def _candidate(
-        self, tx: Transaction, device: Device, segments: int, now: datetime
-    ) -> Candidate:
-        limit = device.effective_send_limit
-        used = await usage_rows.list_segments(tx, device.id, from_minute=first_minute(limit, now))
-        earliest = earliest_fit(limit, used, segments, now)
-        return Candidate(device, self._states.is_online(device), earliest)
-
-
-def _could_send(device: Device, route: Route) -> bool:
-    return not device.paused and route.key(device.project_id) in served_queues(device)

@@ -12,21 +12,36 @@ from gateway_hub.domain.clock import Clock
 from gateway_hub.domain.errors import HubError
 from gateway_hub.services.access import Access
 from gateway_hub.services.attachments import Attachments
+from gateway_hub.services.backlogs import Backlogs
 from gateway_hub.services.caretaker import Caretaker
 from gateway_hub.services.device_states import DeviceStates
 from gateway_hub.services.devices import Devices
+from gateway_hub.services.directory import Directory
 from gateway_hub.services.estimates import Estimates
 from gateway_hub.services.exchange import PhoneExchange
+from gateway_hub.services.following import Following
+from gateway_hub.services.idempotency import IdempotencyKeys
+from gateway_hub.services.insights import Insights
+from gateway_hub.services.notices import tell_over
+from gateway_hub.services.orphans import Orphans
 from gateway_hub.services.outbox import Outbox
 from gateway_hub.services.phone_identity import PhoneIdentity
+from gateway_hub.services.retention import Retention
 from gateway_hub.services.secrets import SecretBox
+from gateway_hub.services.statistics import Statistics
+from gateway_hub.services.waiting import Waiting
 from gateway_hub.services.wakeups import Wakeups
+from gateway_hub.services.work_hints import WorkHints
 from gateway_hub.storage.blobs import FileBlobStore
 from gateway_hub.storage.database import Database
 
 _DUE_SECONDS = 1.0
 _FORGET_SECONDS = 3600.0
+_SWEEP_SECONDS = 86_400.0
 _RETRY_SECONDS = 5.0
+_BETWEEN_CATCHING_UP_SECONDS = 0.2
+
+Work = Callable[[], Coroutine[None, None, object]]
 
 log = structlog.get_logger(__name__)
 
@@ -41,6 +56,10 @@ class HubOptions:
     migrate: bool
     offline_after: timedelta = timedelta(minutes=10)
     operator_token: str | None = None
+    direct_database_url: str | None = None
+    max_queued: int | None = None
+    keep: timedelta | None = None
+    """How long what is over is kept; None: for ever."""
 
 
 class Hub:
@@ -49,18 +68,56 @@ class Hub:
     def __init__(self, options: HubOptions, clock: Clock) -> None:
         self._options = options
         self._tasks: list[asyncio.Task[None]] = []
-        self.database = Database(options.database_url)
+        self.database = Database(options.database_url, options.direct_database_url)
         secret_box = SecretBox(options.secret_keys)
-        self.wakeups = Wakeups()
+        tell = tell_over(self.database.line)
+        self.directory = Directory(self.database, tell)
+        self.hints = WorkHints(self.database, clock, tell)
+        self.wakeups = Wakeups(self.hints, tell)
+        self.following = Following(
+            self.database,
+            directory=self.directory,
+            hints=self.hints,
+            wakeups=self.wakeups,
+            clock=clock,
+        )
         self.states = DeviceStates(self.database, options.offline_after, clock)
-        self.access = Access(self.database, clock, options.operator_token)
-        self.identity = PhoneIdentity(self.database, secret_box, clock)
-        self.devices = Devices(self.database, secret_box, self.identity, self.states, clock)
-        self.outbox = Outbox(self.database, self.states, self.wakeups, clock)
+        self.access = Access(self.database, self.directory, clock, options.operator_token)
+        self.idempotency = IdempotencyKeys(self.database, secret_box, clock)
+        self.identity = PhoneIdentity(self.directory, secret_box, clock)
+        self.devices = Devices(
+            self.database,
+            secret_box,
+            identity=self.identity,
+            directory=self.directory,
+            states=self.states,
+            wakeups=self.wakeups,
+            clock=clock,
+        )
+        self.outbox = Outbox(
+            self.database,
+            self.directory,
+            self.states,
+            wakeups=self.wakeups,
+            clock=clock,
+            backlogs=Backlogs(self.database, options.max_queued),
+        )
+        self.waiting = Waiting(self.database, self.states, clock)
         self.estimates = Estimates(self.database, self.states, clock)
         self.caretaker = Caretaker(self.database, self.states, self.wakeups, clock)
+        self.statistics = Statistics(self.database, clock)
+        self.insights = Insights(self.database, self.states, clock)
         self.attachments = Attachments(FileBlobStore(options.attachments_folder))
-        self.phones = PhoneExchange(self.database, self.states, self.wakeups, clock)
+        self.retention = Retention(self.database, self.attachments, clock, keep=options.keep)
+        self.orphans = Orphans(self.database, self.attachments)
+        self.phones = PhoneExchange(
+            self.database,
+            self.states,
+            self.directory,
+            hints=self.hints,
+            wakeups=self.wakeups,
+            clock=clock,
+        )
 
     async def start(self) -> None:
         """Open the database and begin the background work."""
@@ -77,6 +134,12 @@ class Hub:
                 (self._run_due, _DUE_SECONDS),
                 (self.states.flush, self.states.FLUSH_SECONDS),
                 (self.caretaker.forget_old_usage, _FORGET_SECONDS),
+                (self.caretaker.let_go_of_all_deleted, _FORGET_SECONDS),
+                (self.idempotency.forget_old, _FORGET_SECONDS),
+                (self.statistics.fold, _FORGET_SECONDS),
+                (self.following.refresh, self.hints.REFRESH_SECONDS),
+                *self._cross_process_work(),
+                *self._removal_work(),
             )
         ]
 
@@ -104,12 +167,32 @@ class Hub:
                 failing[name] = type(error).__name__
         return failing
 
+    def _cross_process_work(self) -> list[tuple[Work, float]]:
+        """What is needed only where other processes write too."""
+        if self.database.is_sqlite:
+            return []
+        return [
+            (self.following.follow, self.directory.FOLLOW_SECONDS),
+            (self.states.follow, self.states.FLUSH_SECONDS),
+            (self.following.catch_up, _BETWEEN_CATCHING_UP_SECONDS),
+            (self.following.listen, _FORGET_SECONDS),
+        ]
+
+    def _removal_work(self) -> list[tuple[Work, float]]:
+        """What is needed only where things are not kept for ever."""
+        if self._options.keep is None:
+            return []
+        return [
+            (self.retention.remove_old, _FORGET_SECONDS),
+            (self.orphans.remove_all, _SWEEP_SECONDS),
+        ]
+
     async def _run_due(self) -> None:
         while await self.caretaker.run_due():
             pass
 
 
-async def _keep_doing(work: Callable[[], Coroutine[None, None, None]], seconds: float) -> None:
+async def _keep_doing(work: Work, seconds: float) -> None:
     """Do *work* every *seconds* until cancelled; a failure is logged and tried again later."""
     while True:
         try:

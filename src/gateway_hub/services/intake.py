@@ -1,6 +1,7 @@
 """Taking in what a phone forwards: stored once and for all, however often it comes."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -17,73 +18,60 @@ from gateway_hub.storage.inbound import Receipt
 from gateway_hub.storage.messages import NewMessage
 from gateway_hub.storage.transactions import Transaction
 
+Aside = list[tuple[Device, QuarantinedItem]]
+"""What is to be put aside for the operator when all is read."""
+
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A forwarded message with the id it gets if it is new, made before the transaction."""
+    """A message *device* forwards, with the id it gets if it is new, made before the transaction.
+
+    *region* is the one of the numbers it names.
+    """
 
     id: str
+    device: Device
+    region: str | None
     forwarded: ForwardedMessage
 
 
-@dataclass(frozen=True, slots=True)
-class Intake:
-    """What became of the arrivals: *message_ids* of all, *repeated_ids* of those known before."""
-
-    message_ids: tuple[str, ...]
-    repeated_ids: tuple[str, ...]
-
-
-def expect(forwarded: tuple[ForwardedMessage, ...]) -> tuple[Arrival, ...]:
+def expect(
+    device: Device, region: str | None, forwarded: tuple[ForwardedMessage, ...]
+) -> tuple[Arrival, ...]:
     """Return *forwarded* with an id for each; the same arrivals may be recorded twice."""
-    return tuple(Arrival(new_id(), message) for message in forwarded)
+    return tuple(Arrival(new_id(), device, region, message) for message in forwarded)
 
 
 async def record_arrivals(
-    tx: Transaction,
-    device: Device,
-    region: str | None,
-    arrivals: tuple[Arrival, ...],
-    now: datetime,
-) -> Intake:
-    """Store the arrivals that are new; count the others."""
+    tx: Transaction, arrivals: Sequence[Arrival], aside: Aside, now: datetime
+) -> dict[str, str]:
+    """Store the arrivals that are new, count the others; return by its id what each is stored as.
+
+    A new one is stored under its own id. What conflicts with one stored before goes *aside*.
+    """
+    if not arrivals:
+        return {}
+    receipts = await inbound_rows.claim_receipts(tx, [_to_claim(item) for item in arrivals], now)
     fresh: list[Arrival] = []
-    known: list[str] = []
-    message_ids: list[str] = []
-    receipts = await _record_receipts(tx, device, arrivals, now)
     for arrival in arrivals:
         receipt = receipts[arrival.id]
-        message_ids.append(receipt.message_id)
         if receipt.message_id == arrival.id:
             fresh.append(arrival)
-            continue
-        known.append(receipt.message_id)
-        if receipt.content_digest != _digest_content(arrival.forwarded):
-            await _put_conflict_aside(tx, device, arrival.forwarded, now)
-    await message_rows.add_messages(tx, [_to_new(device, region, item, now) for item in fresh])
+        elif _is_another(receipt, arrival.forwarded):
+            aside.append((arrival.device, _conflict(arrival.forwarded)))
+    await message_rows.add_messages(tx, [_to_new(item, now) for item in fresh])
     await message_rows.add_attachments(tx, [part for item in fresh for part in _parts_of(item)])
-    return Intake(tuple(message_ids), tuple(known))
+    return {arrival_id: receipt.message_id for arrival_id, receipt in receipts.items()}
 
 
-async def _record_receipts(
-    tx: Transaction, device: Device, arrivals: tuple[Arrival, ...], now: datetime
-) -> dict[str, Receipt]:
-    """Return the receipt of each arrival, by its id.
+def _to_claim(arrival: Arrival) -> Receipt:
+    forwarded = arrival.forwarded
+    return Receipt(arrival.device.id, forwarded.dedupe_key, arrival.id, _digest_content(forwarded))
 
-    They are claimed in the order of their keys: a phone posts the same messages twice at one
-    moment, and two who claim them in different orders would block each other.
-    """
-    return {
-        arrival.id: await inbound_rows.record_receipt(
-            tx,
-            device_id=device.id,
-            dedupe_key=arrival.forwarded.dedupe_key,
-            message_id=arrival.id,
-            content_digest=_digest_content(arrival.forwarded),
-            now=now,
-        )
-        for arrival in sorted(arrivals, key=lambda item: item.forwarded.dedupe_key)
-    }
+
+def _is_another(receipt: Receipt, forwarded: ForwardedMessage) -> bool:
+    known = receipt.content_digest
+    return known not in {_digest_content(forwarded), inbound_rows.FORGOTTEN}
 
 
 def _digest_content(forwarded: ForwardedMessage) -> bytes:
@@ -91,22 +79,17 @@ def _digest_content(forwarded: ForwardedMessage) -> bytes:
     return hashlib.sha256(content.encode("utf-8", "surrogatepass")).digest()
 
 
-async def _put_conflict_aside(
-    tx: Transaction, device: Device, forwarded: ForwardedMessage, now: datetime
-) -> None:
-    """Keep a message whose id is taken by another text: the first stays, this one is shown."""
-    item = QuarantinedItem(
+def _conflict(forwarded: ForwardedMessage) -> QuarantinedItem:
+    """Return a message whose id is taken by another text: the first stays, this one is shown."""
+    return QuarantinedItem(
         QuarantineKind.CONFLICTING_MESSAGE,
         "The phone used this id before for another message; the first one is kept.",
         f"{forwarded.dedupe_key}\n{forwarded.contact}\n{forwarded.text}",
     )
-    await inbound_rows.put_aside(
-        tx, project_id=device.project_id, device_id=device.id, items=[item], now=now
-    )
 
 
-def _to_new(device: Device, region: str | None, arrival: Arrival, now: datetime) -> NewMessage:
-    forwarded = arrival.forwarded
+def _to_new(arrival: Arrival, now: datetime) -> NewMessage:
+    device, region, forwarded = arrival.device, arrival.region, arrival.forwarded
     typed_by_hand = forwarded.type is MessageType.SENT
     contact_e164 = to_e164(forwarded.contact, region)
     own_e164 = to_e164(device.phone_number, region) if device.phone_number else None

@@ -13,9 +13,11 @@ from gateway_hub.domain.phone_posts import CancelCommand, Offer
 from gateway_hub.domain.reporting import move
 from gateway_hub.domain.routing import served_queues
 from gateway_hub.services import budgets
+from gateway_hub.storage import attempts as attempt_rows
 from gateway_hub.storage import messages as message_rows
-from gateway_hub.storage import outbox as outbox_rows
-from gateway_hub.storage.outbox import HeldOffer
+from gateway_hub.storage import offers as offer_rows
+from gateway_hub.storage import queues as queue_rows
+from gateway_hub.storage.offers import HeldOffer
 from gateway_hub.storage.transactions import Transaction
 
 _NO_LIMIT = 1_000_000_000
@@ -37,18 +39,17 @@ class Occasion:
 
 async def has_work(tx: Transaction, device: Device, now: datetime, request_key: str | None) -> bool:
     """Say whether `offer` would have anything for *device*."""
-    if request_key is not None and await outbox_rows.find_offers_of_request(
-        tx, device.id, request_key
+    if request_key is not None and await offer_rows.find_offers_of_request(
+        tx, device.id, request_key, now=now
     ):
         return True
     if await find_cancels(tx, device, now):
         return True
-    return await outbox_rows.has_work(
-        tx,
-        device_id=device.id,
-        queues=() if device.paused else served_queues(device),
-        now=now,
-        offers_below=_most_offers(device),
+    queues = () if device.paused else served_queues(device)
+    if await queue_rows.has_queued(tx, queues, now=now):
+        return True
+    return await offer_rows.has_due_offers(
+        tx, device_id=device.id, now=now, offers_below=_most_offers(device)
     )
 
 
@@ -61,13 +62,18 @@ async def offer(
     those whose lease ran out in silence, then the head of the queue as far as the budget goes. A
     paused device only finishes what it holds.
     """
+    await offer_rows.lock_turn(tx, device.id)
     again = await _find_answered(tx, device, occasion, now)
     if again:
         return _in_order(again)[:MAX_OFFERS_PER_ANSWER]
-    overdue = await _renew_overdue(tx, device, occasion, now)
-    room = 0 if device.paused else MAX_OFFERS_PER_ANSWER - len(overdue)
-    claimed = await _claim(tx, device, occasion, now, room) if room > 0 else []
-    return _in_order([*overdue, *claimed])
+    overdue = await _lock_overdue(tx, device, now)
+    renewed = await budgets.choose_again(tx, device, overdue, now) if overdue else []
+    await _renew(tx, device, renewed, occasion, now)
+    # What is due again and does not fit the budget is not overtaken by what never was offered.
+    has_room = len(renewed) == len(overdue) < MAX_OFFERS_PER_ANSWER and not device.paused
+    room = MAX_OFFERS_PER_ANSWER - len(renewed)
+    claimed = await _claim(tx, device, occasion, now, room) if has_room else []
+    return _in_order([*renewed, *claimed])
 
 
 async def find_cancels(tx: Transaction, device: Device, now: datetime) -> tuple[CancelCommand, ...]:
@@ -75,7 +81,7 @@ async def find_cancels(tx: Transaction, device: Device, now: datetime) -> tuple[
     if not device.state.takes_commands:
         return ()
     since = now - LEASE_POLICIES[device.protocol].first
-    asked = await outbox_rows.find_asked_back(tx, device.id, since=since)
+    asked = await attempt_rows.find_asked_back(tx, device.id, since=since)
     return tuple(CancelCommand(wire_id) for wire_id in asked)
 
 
@@ -84,58 +90,68 @@ async def _find_answered(
 ) -> list[HeldOffer]:
     held: dict[str, HeldOffer] = {}
     if occasion.request_key is not None:
-        await outbox_rows.lock_request(tx, device.id, occasion.request_key)
-        for item in await outbox_rows.find_offers_of_request(tx, device.id, occasion.request_key):
+        for item in await offer_rows.find_offers_of_request(
+            tx, device.id, occasion.request_key, now=now
+        ):
             held[item.offer.wire_id] = item
-    for item in await outbox_rows.find_offers_with_inbound(
+    for item in await offer_rows.find_offers_with_inbound(
         tx, device.id, occasion.repeated_ids, now=now
     ):
         held[item.offer.wire_id] = item
     return list(held.values())
 
 
-async def _renew_overdue(
-    tx: Transaction, device: Device, occasion: Occasion, now: datetime
-) -> list[HeldOffer]:
-    policy = LEASE_POLICIES[device.protocol]
-    overdue = await outbox_rows.lock_due_offers(
+async def _lock_overdue(tx: Transaction, device: Device, now: datetime) -> list[HeldOffer]:
+    return await offer_rows.lock_due_offers(
         tx,
         device_id=device.id,
         now=now,
         offers_below=_most_offers(device),
         limit=MAX_OFFERS_PER_ANSWER,
     )
+
+
+async def _renew(
+    tx: Transaction,
+    device: Device,
+    held: Iterable[HeldOffer],
+    occasion: Occasion,
+    now: datetime,
+) -> None:
+    policy = LEASE_POLICIES[device.protocol]
     renewed = [
         (item.attempt.wire_id, offers, now + policy.lease_after(offers))
-        for item in overdue
+        for item in held
         for offers in [item.attempt.offers + 1]
     ]
-    await outbox_rows.renew_leases(
+    await offer_rows.renew_leases(
         tx,
         renewed,
         now=now,
         request_key=occasion.request_key,
         inbound_message_id=occasion.inbound_message_id,
     )
-    return overdue
 
 
 async def _claim(
     tx: Transaction, device: Device, occasion: Occasion, now: datetime, room: int
 ) -> list[HeldOffer]:
-    heads = await outbox_rows.lock_queue_heads(tx, served_queues(device), now=now, limit=room)
-    chosen = await budgets.choose(tx, device, heads, now, most=room)
+    budget = await budgets.read_budget(tx, device, now)
+    if budget.is_used_up:
+        return []
+    heads = await queue_rows.lock_queue_heads(tx, served_queues(device), now=now, limit=room)
+    chosen = await budgets.choose(tx, device, heads, budget, now, most=room)
     claimed = [_dispatch(message, device, now) for message in chosen]
     attempts = [_first_offer(message, device, now) for message in claimed]
     await message_rows.save_progress(tx, claimed)
-    await outbox_rows.add_attempts(
+    await attempt_rows.add_attempts(
         tx,
         attempts,
         request_key=occasion.request_key,
         inbound_message_id=occasion.inbound_message_id,
     )
     return [
-        HeldOffer(attempt, _to_offer(attempt.wire_id, message))
+        HeldOffer(attempt, _to_offer(attempt.wire_id, message), message.segments or 1)
         for attempt, message in zip(attempts, claimed, strict=True)
     ]
 

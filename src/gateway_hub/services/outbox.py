@@ -1,8 +1,9 @@
 """What backends ask for: submit, look up, list and cancel messages; and the clock's part of it."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from gateway_hub.domain.access import Project
 from gateway_hub.domain.clock import Clock
@@ -18,76 +19,124 @@ from gateway_hub.domain.messages import (
     MessageDetails,
     MessageDraft,
     MessageType,
-    Route,
 )
 from gateway_hub.domain.numbers import contact_key, is_dialable, to_e164
 from gateway_hub.domain.reporting import move, prefer, requeue
 from gateway_hub.domain.routing import served_queues
 from gateway_hub.domain.segments import MAX_OUTBOUND_SEGMENTS, segment
 from gateway_hub.domain.text import find_unsendable
+from gateway_hub.services.backlogs import Backlogs
 from gateway_hub.services.device_states import DeviceStates
+from gateway_hub.services.directory import Directory
+from gateway_hub.services.doubts import PREFERRED_FOR
+from gateway_hub.services.idempotency import Once, begin, end, only_once
 from gateway_hub.services.wakeups import Wakeups
+from gateway_hub.storage import attempts as attempt_rows
 from gateway_hub.storage import devices as device_rows
 from gateway_hub.storage import messages as message_rows
-from gateway_hub.storage import outbox as outbox_rows
-from gateway_hub.storage import projects as project_rows
+from gateway_hub.storage import reports as report_rows
 from gateway_hub.storage.database import Database
 from gateway_hub.storage.messages import MessageFilter, NewMessage
 from gateway_hub.storage.transactions import Transaction
 
-PREFERRED_FOR = timedelta(minutes=5)
-"""How long a message waits for the device it had better go through."""
+
+@dataclass(frozen=True, slots=True)
+class _Submission:
+    """What one caller asks for: drafts, each with the id of the message it becomes."""
+
+    project: Project
+    drafts: tuple[tuple[str, MessageDraft], ...]
+    asked_at: datetime
+    once: Once[list[Message | HubError]] | None = None
 
 
 class Outbox:
     """The messages of every project."""
 
     def __init__(
-        self, database: Database, states: DeviceStates, wakeups: Wakeups, clock: Clock
+        self,
+        database: Database,
+        directory: Directory,
+        states: DeviceStates,
+        *,
+        wakeups: Wakeups,
+        clock: Clock,
+        backlogs: Backlogs | None = None,
     ) -> None:
         self._database = database
+        self._directory = directory
         self._states = states
         self._wakeups = wakeups
         self._clock = clock
+        self._backlogs = backlogs
 
-    async def submit(self, project_id: str, draft: MessageDraft) -> Message:
+    async def submit(
+        self,
+        project_id: str,
+        draft: MessageDraft,
+        once: Once[list[Message | HubError]] | None = None,
+    ) -> Message:
         """Store *draft* as a message to be sent and return it.
 
-        Raises InvalidInputError for a draft no phone could send.
+        Raises InvalidInputError for a draft no phone could send, QueueFullError, and
+        AnsweredBeforeError for what *once* was done for.
         """
-        result = (await self.submit_batch(project_id, [draft]))[0]
+        result = (await self.submit_batch(project_id, [draft], once))[0]
         if isinstance(result, HubError):
             raise result
         return result
 
     async def submit_batch(
-        self, project_id: str, drafts: Sequence[MessageDraft]
+        self,
+        project_id: str,
+        drafts: Sequence[MessageDraft],
+        once: Once[list[Message | HubError]] | None = None,
     ) -> list[Message | HubError]:
-        """Store the good ones of *drafts*; return for each, in order, its message or its error."""
-        message_ids = [new_id() for _ in drafts]
+        """Store the good ones of *drafts*; return for each, in order, its message or its error.
 
-        async def use_case(tx: Transaction) -> list[Message | HubError]:
-            project = await project_rows.find_project(tx, project_id)
-            if project is None:
-                raise NotFoundError("There is no such project.")
-            devices = await _routed_devices(tx, project_id, drafts)
-            setting = _Setting(project, devices, self._clock())
-            results: list[Message | HubError] = []
-            for message_id, draft in zip(message_ids, drafts, strict=True):
-                try:
-                    results.append(_compose(message_id, draft, setting))
-                except HubError as error:
-                    results.append(error)
-            composed = [
-                await self._stick(tx, item, setting.now)
-                for item in results
-                if isinstance(item, Message)
-            ]
-            await message_rows.add_messages(tx, [NewMessage(item) for item in composed])
-            self._wakeups.wake_after_commit(tx, composed)
-            return results
+        Raises QueueFullError, and AnsweredBeforeError for what *once* was done for.
+        """
+        project = await self._directory.find_project(project_id)
+        if project is None:
+            raise NotFoundError("There is no such project.")
+        wanted = tuple((new_id(), draft) for draft in drafts)
+        if self._backlogs is not None:
+            await self._backlogs.make_room(project_id, len(drafts))
+        submission = _Submission(project, wanted, self._clock(), once)
+        result = await self._database.write_together(self._submit, submission, weight=len(drafts))
+        if isinstance(result, Exception):
+            raise result
+        return result
 
-        return await self._database.write(use_case)
+    async def _submit(
+        self, tx: Transaction, submissions: Sequence[_Submission]
+    ) -> list[list[Message | HubError] | Exception]:
+        """Take what several callers ask for; return for each what became of their drafts.
+
+        For one that is not to be done again, that is why not.
+        """
+        refused = await begin(tx, (item.once for item in submissions))
+        asked = [item for item in submissions if item.once not in refused]
+        results = await self._take(tx, asked)
+        await end(tx, ((item.once, result) for item, result in zip(asked, results, strict=True)))
+        following = iter(results)
+        return [
+            next(following) if item.once is None or item.once not in refused else refused[item.once]
+            for item in submissions
+        ]
+
+    async def _take(
+        self, tx: Transaction, submissions: Sequence[_Submission]
+    ) -> list[list[Message | HubError]]:
+        """Store what several callers ask for, and return for each what became of their drafts."""
+        now = self._clock()
+        devices = await _routed_devices(tx, submissions)
+        results = [_compose_all(submission, devices) for submission in submissions]
+        composed = [item for result in results for item in result if isinstance(item, Message)]
+        sent = await self._stick(tx, composed, now)
+        await message_rows.add_messages(tx, [NewMessage(item) for item in sent])
+        self._wakeups.wake_after_commit(tx, sent)
+        return results
 
     async def get(self, project_id: str, message_id: str) -> MessageDetails:
         """Return a message with all that belongs to it. Raises NotFoundError."""
@@ -99,8 +148,8 @@ class Outbox:
             return MessageDetails(
                 message=message,
                 attachments=tuple(await message_rows.find_attachments(tx, [message_id])),
-                attempts=tuple(await message_rows.find_attempts(tx, [message_id])),
-                reports=tuple(await message_rows.find_reports(tx, message_id)),
+                attempts=tuple(await attempt_rows.find_attempts(tx, [message_id])),
+                reports=tuple(await report_rows.find_reports(tx, message_id)),
             )
 
         details = await self._database.read(query)
@@ -119,7 +168,7 @@ class Outbox:
             )
             ids = [message.id for message in found]
             parts = await message_rows.find_attachments(tx, ids)
-            tries = await message_rows.find_attempts(tx, ids)
+            tries = await attempt_rows.find_attempts(tx, ids)
             return [_details(message, parts, tries) for message in found]
 
         return await self._database.read(query)
@@ -135,18 +184,20 @@ class Outbox:
             raise NotFoundError("There is no such attachment.")
         return attachment
 
-    async def cancel(self, project_id: str, message_id: str) -> Message:
-        """Take a message back and return it.
+    async def cancel(
+        self, project_id: str, message_id: str, once: Once[MessageDetails] | None = None
+    ) -> MessageDetails:
+        """Take a message back and return it, without reports.
 
         At once while no phone has it. A phone that knows how is asked to give it back: then the
         message is as it was, with `cancel_requested_at`, until the phone says so or tells that it
         was sent. Raises NotFoundError, and ConflictError where only hoping would be left.
         """
 
-        async def use_case(tx: Transaction) -> Message:
+        async def use_case(tx: Transaction) -> MessageDetails:
             message = await _lock_own(tx, project_id, message_id)
             if message.status is Status.CANCELLED:
-                return message
+                return await _with_attempts(tx, message)
             now = self._clock()
             if message.status in CANCELLABLE:
                 changed = move(message, Status.CANCELLED, now)
@@ -154,18 +205,20 @@ class Outbox:
                 await self._ask_back(tx, message, now)
                 changed = replace(message, cancel_requested_at=now, updated_at=now)
             await message_rows.save_progress(tx, [changed])
-            return changed
+            return await _with_attempts(tx, changed)
 
-        return await self._database.write(use_case)
+        return await self._database.write(only_once(use_case, once))
 
-    async def resend(self, project_id: str, message_id: str) -> Message:
-        """Give a message that ended badly another attempt, and return it.
+    async def resend(
+        self, project_id: str, message_id: str, once: Once[MessageDetails] | None = None
+    ) -> MessageDetails:
+        """Give a message that ended badly another attempt, and return it without reports.
 
         It may be sent twice if it was `uncertain`: that is for the caller to decide. Raises
         NotFoundError, and ConflictError while it is on its way, arrived, or has expired.
         """
 
-        async def use_case(tx: Transaction) -> Message:
+        async def use_case(tx: Transaction) -> MessageDetails:
             message = await _lock_own(tx, project_id, message_id)
             now = self._clock()
             late = message.expires_at is not None and message.expires_at <= now
@@ -174,15 +227,21 @@ class Outbox:
                 raise ConflictError(
                     f"The message is {word} and cannot be sent again.", code="not_resendable"
                 )
+            if message.route.device_id is not None and not await device_rows.find_device(
+                tx, project_id, message.route.device_id
+            ):
+                raise ConflictError(
+                    "The device that was to send it has been removed.", code="not_resendable"
+                )
             queued = requeue(message, now)
             await message_rows.save_progress(tx, [queued])
             self._wakeups.wake_after_commit(tx, [queued])
-            return queued
+            return await _with_attempts(tx, queued)
 
-        return await self._database.write(use_case)
+        return await self._database.write(only_once(use_case, once))
 
     async def _ask_back(self, tx: Transaction, message: Message, now: datetime) -> None:
-        attempt = await outbox_rows.find_current_attempt(tx, message)
+        attempt = await attempt_rows.find_current_attempt(tx, message)
         device = None
         if attempt is not None and message.status in ASKED_BACK:
             device = await device_rows.find_device(tx, message.project_id, attempt.device_id)
@@ -192,29 +251,26 @@ class Outbox:
                 code="not_cancellable",
             )
         lease_until = now + LEASE_POLICIES[device.protocol].first
-        await outbox_rows.ask_back(tx, attempt.wire_id, now=now, lease_until=lease_until)
-        self._wakeups.wake_after_commit_queue(tx, Route(device_id=device.id).key(device.project_id))
+        await attempt_rows.ask_back(tx, attempt.wire_id, now=now, lease_until=lease_until)
+        self._wakeups.wake_to_ask_back(tx, device)
 
-    async def _stick(self, tx: Transaction, message: Message, now: datetime) -> Message:
-        """Let a contact hear from the device that last talked with them, while it is there."""
-        if message.route.device_id is not None or message.status is not Status.QUEUED:
-            return message
-        last = await message_rows.find_last_device(tx, message.project_id, message.contact_key)
-        device = await device_rows.find_device(tx, message.project_id, last) if last else None
+    async def _stick(
+        self, tx: Transaction, composed: list[Message], now: datetime
+    ) -> list[Message]:
+        """Let each contact hear from the device that last talked with them, while it is there."""
+        last = await _find_last_devices(tx, composed)
+        devices = await device_rows.find_devices(tx, set(last.values()))
+        return [
+            self._prefer(message, devices.get(last.get(message.id, "")), now)
+            for message in composed
+        ]
+
+    def _prefer(self, message: Message, device: Device | None, now: datetime) -> Message:
         if device is None or device.paused or not self._states.is_online(device):
             return message
         if message.queue not in served_queues(device):
             return message
         return prefer(message, device.id, now + PREFERRED_FOR)
-
-
-@dataclass(frozen=True, slots=True)
-class _Setting:
-    """What a draft is checked against."""
-
-    project: Project
-    devices: dict[str, Device]
-    now: datetime
 
 
 async def _lock_own(tx: Transaction, project_id: str, message_id: str) -> Message:
@@ -223,6 +279,11 @@ async def _lock_own(tx: Transaction, project_id: str, message_id: str) -> Messag
     if message is None or message.project_id != project_id:
         raise NotFoundError("There is no such message.")
     return message
+
+
+async def _with_attempts(tx: Transaction, message: Message) -> MessageDetails:
+    """Return an outbound message as lists show it."""
+    return _details(message, (), await attempt_rows.find_attempts(tx, [message.id]))
 
 
 def _details(
@@ -235,23 +296,55 @@ def _details(
     )
 
 
-async def _routed_devices(
-    tx: Transaction, project_id: str, drafts: Sequence[MessageDraft]
-) -> dict[str, Device]:
-    wanted = {draft.route.device_id for draft in drafts if draft.route.device_id is not None}
-    found = [await device_rows.find_device(tx, project_id, item) for item in sorted(wanted)]
-    return {device.id: device for device in found if device is not None}
+async def _routed_devices(tx: Transaction, submissions: Iterable[_Submission]) -> dict[str, Device]:
+    """Return the devices that drafts name, by id; whose they are is for `_compose` to check."""
+    drafts = [draft for submission in submissions for _, draft in submission.drafts]
+    return await device_rows.find_devices(
+        tx, {draft.route.device_id for draft in drafts if draft.route.device_id is not None}
+    )
 
 
-def _compose(message_id: str, draft: MessageDraft, setting: _Setting) -> Message:
+async def _find_last_devices(tx: Transaction, composed: Iterable[Message]) -> dict[str, str]:
+    """Return by message id the device its contact last talked with, where it may matter."""
+    contacts: defaultdict[str, list[Message]] = defaultdict(list)
+    for message in composed:
+        if message.route.device_id is None and message.status is Status.QUEUED:
+            contacts[message.project_id].append(message)
+    found: dict[str, str] = {}
+    for project_id, waiting in contacts.items():
+        keys = [message.contact_key for message in waiting]
+        last = await message_rows.find_last_devices(tx, project_id, keys)
+        found |= {item.id: last[item.contact_key] for item in waiting if item.contact_key in last}
+    return found
+
+
+def _compose_all(
+    submission: _Submission, devices: Mapping[str, Device]
+) -> list[Message | HubError]:
+    """Return what becomes of the drafts: the same if it is done again after a lost commit."""
+    results: list[Message | HubError] = []
+    for message_id, draft in submission.drafts:
+        try:
+            results.append(
+                _compose(message_id, draft, submission.project, devices, now=submission.asked_at)
+            )
+        except HubError as error:
+            results.append(error)
+    return results
+
+
+def _compose(
+    message_id: str,
+    draft: MessageDraft,
+    project: Project,
+    devices: Mapping[str, Device],
+    *,
+    now: datetime,
+) -> Message:
     """Return the message *draft* asks for. Raises InvalidInputError."""
-    now = setting.now
     _check_recipient(draft.to)
     _check_times(draft, now)
-    if draft.route.device_id is not None and draft.route.device_id not in setting.devices:
-        raise InvalidInputError.of_field(
-            "/route/device_id", "unknown_device", "There is no such device."
-        )
+    device = _named_device(draft.route.device_id, project, devices)
     size = segment(_checked_text(draft.text))
     if size.segments > MAX_OUTBOUND_SEGMENTS:
         raise InvalidInputError.of_field(
@@ -260,9 +353,11 @@ def _compose(message_id: str, draft: MessageDraft, setting: _Setting) -> Message
             f"The text needs more than {MAX_OUTBOUND_SEGMENTS} SMS segments.",
         )
     waits = draft.send_at is not None and draft.send_at > now
+    # A national number is dialled as in the country of the phone that sends it.
+    region = (device.region if device else None) or project.region
     message = Message(
         id=message_id,
-        project_id=setting.project.id,
+        project_id=project.id,
         direction=Direction.OUTBOUND,
         type=MessageType.SMS,
         status=Status.SCHEDULED if waits else Status.QUEUED,
@@ -270,18 +365,18 @@ def _compose(message_id: str, draft: MessageDraft, setting: _Setting) -> Message
         created_at=now,
         updated_at=now,
         to_number=draft.to,
-        to_e164=to_e164(draft.to, setting.project.region),
+        to_e164=to_e164(draft.to, region),
         encoding=size.encoding,
         segments=size.segments,
         route=draft.route,
         priority=draft.priority,
         send_at=draft.send_at,
         due_at=draft.send_at,
-        queue=draft.route.key(setting.project.id),
-        contact_key=contact_key(draft.to, setting.project.region),
+        queue=draft.route.key(project.id),
+        contact_key=contact_key(draft.to, region),
         expires_at=draft.expires_at,
         max_attempts=draft.max_attempts,
-        if_uncertain=draft.if_uncertain or setting.project.if_uncertain,
+        if_uncertain=draft.if_uncertain or project.if_uncertain,
         reference=draft.reference,
         metadata=draft.metadata,
     )
@@ -293,6 +388,20 @@ def _check_recipient(to: str) -> None:
         raise InvalidInputError.of_field(
             "/to", "not_a_number", "The recipient must be a phone number or a short code."
         )
+
+
+def _named_device(
+    device_id: str | None, project: Project, devices: Mapping[str, Device]
+) -> Device | None:
+    """Return the device a draft is to go through, if it names one. Raises InvalidInputError."""
+    if device_id is None:
+        return None
+    device = devices.get(device_id)
+    if device is None or device.project_id != project.id or device.deleted_at is not None:
+        raise InvalidInputError.of_field(
+            "/route/device_id", "unknown_device", "There is no such device."
+        )
+    return device
 
 
 def _check_times(draft: MessageDraft, now: datetime) -> None:

@@ -1,0 +1,68 @@
+"""What becomes of the messages of devices that were removed: no phone comes for them any more."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from gateway_hub.domain.lifecycle import Status
+from gateway_hub.domain.messages import Message, MessageError, Route
+from gateway_hub.domain.reporting import move
+from gateway_hub.domain.silence import doubt
+from gateway_hub.services.device_states import DeviceStates
+from gateway_hub.services.doubts import end_in_doubt, redirect
+from gateway_hub.storage import attempts as attempt_rows
+from gateway_hub.storage import devices as device_rows
+from gateway_hub.storage import messages as message_rows
+from gateway_hub.storage import queues as queue_rows
+from gateway_hub.storage.transactions import Transaction
+
+_AT_ONCE = 200
+_DELETED = MessageError("device_deleted", "the only device that was to send it has been removed")
+
+
+async def let_go(
+    tx: Transaction, states: DeviceStates, device_ids: Sequence[str], now: datetime
+) -> list[Message]:
+    """Return, moved on, what waits for the removed devices or is in their hands: to be saved.
+
+    Takes a limited number: call again until nothing is returned.
+    """
+    if not device_ids:
+        return []
+    return [
+        *await _release_waiting(tx, states, device_ids, now),
+        *await _judge_held(tx, states, device_ids, now),
+    ]
+
+
+async def _release_waiting(
+    tx: Transaction, states: DeviceStates, device_ids: Sequence[str], now: datetime
+) -> list[Message]:
+    """End what only those devices might send; give the rest back to its whole route."""
+    queues = [Route(device_id=item).key("") for item in device_ids]
+    waiting = await queue_rows.lock_waiting(tx, queues, limit=_AT_ONCE)
+    changed: list[Message] = []
+    for message in waiting:
+        if message.route.device_id is not None:
+            changed.append(move(message, Status.FAILED, now, error=_DELETED))
+            continue
+        queue = message.route.key(message.project_id)
+        released = replace(message, queue=queue, preferred_until=None)
+        changed.append(await redirect(tx, states, released, now))
+    return changed
+
+
+async def _judge_held(
+    tx: Transaction, states: DeviceStates, device_ids: Sequence[str], now: datetime
+) -> list[Message]:
+    """Doubt what they were given and have not said the end of: what they say is not heard now."""
+    held = await attempt_rows.lock_held(tx, device_ids, limit=_AT_ONCE)
+    messages = await message_rows.lock_messages(tx, (item.message_id for item in held))
+    devices = await device_rows.find_devices(tx, {item.device_id for item in held})
+    changed: list[Message] = []
+    for attempt in held:
+        device = devices[attempt.device_id]
+        await attempt_rows.save_attempts(tx, [doubt(attempt, device.protocol)])
+        message = messages[attempt.message_id]
+        changed.append(await end_in_doubt(tx, states, message, device, now))
+    return changed

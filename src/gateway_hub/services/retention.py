@@ -1,0 +1,127 @@
+"""Removing what is older than it is to be kept, a little at a time: intake goes first."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from gateway_hub.domain.clock import Clock
+from gateway_hub.domain.retention import KEEP_RECEIPTS, Cutoffs, cutoffs_at
+from gateway_hub.services.attachments import Attachments
+from gateway_hub.storage import marks
+from gateway_hub.storage import retention as retention_rows
+from gateway_hub.storage.database import Database
+from gateway_hub.storage.retention import MESSAGES, QUARANTINE, RECEIPTS, Kind, Removed, Stretch
+from gateway_hub.storage.transactions import Transaction
+
+AT_ONCE = 200
+"""The most that is removed in one transaction."""
+
+_TIMES_AS_LONG = 4
+_LEAST_PAUSE_SECONDS = 0.05
+
+Pause = Callable[[float], Awaitable[None]]
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Purged:
+    """How many messages and bad items that were put aside were removed, or would be."""
+
+    messages: int = 0
+    quarantined: int = 0
+
+
+class Retention:
+    """Removes old messages, with all that belongs to them, and bad items that were put aside.
+
+    What is not over is never removed, however old: `domain.retention` says what is. Several
+    processes may do it at once: what one has locked the others leave to it.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        attachments: Attachments,
+        clock: Clock,
+        *,
+        keep: timedelta | None,
+        pause: Pause = asyncio.sleep,
+    ) -> None:
+        self._database = database
+        self._attachments = attachments
+        self._clock = clock
+        self._keep = keep
+        self._pause = pause
+
+    async def remove_old(self) -> None:
+        """Remove what is older than things are kept here; nothing if that is for ever."""
+        if self._keep is None:
+            return
+        purged = await self.purge(self._keep)
+        if purged != Purged():
+            log.info("old_removed", messages=purged.messages, quarantined=purged.quarantined)
+
+    async def purge(
+        self, keep: timedelta, on_step: Callable[[Purged], None] = lambda _purged: None
+    ) -> Purged:
+        """Remove what has been over for longer than *keep*; tell *on_step* how far it has come."""
+        now, purged = self._clock(), Purged()
+        cutoffs = cutoffs_at(now, keep)
+        async for keys in self._find(MESSAGES, cutoffs):
+            purged.messages += await self._remove_messages(keys, cutoffs)
+            on_step(purged)
+        async for keys in self._find(QUARANTINE, cutoffs):
+            purged.quarantined += await self._remove(QUARANTINE, keys, cutoffs)
+            on_step(purged)
+        of_receipts = cutoffs_at(now, max(keep, KEEP_RECEIPTS))
+        async for keys in self._find(RECEIPTS, of_receipts):
+            await self._remove(RECEIPTS, keys, of_receipts)
+        return purged
+
+    async def count(self, keep: timedelta) -> Purged:
+        """Return what `purge` would remove now."""
+        cutoffs = cutoffs_at(self._clock(), keep)
+        return Purged(
+            messages=sum([len(keys) async for keys in self._find(MESSAGES, cutoffs)]),
+            quarantined=sum([len(keys) async for keys in self._find(QUARANTINE, cutoffs)]),
+        )
+
+    async def _find(self, kind: Kind, cutoffs: Cutoffs) -> AsyncIterator[Sequence[str]]:
+        """Yield what may be removed, `AT_ONCE` at the most, and rest several times as long as was
+        worked: others have the database for themselves meanwhile."""
+        loop = asyncio.get_running_loop()
+        after: str | None = ""
+        while after is not None:
+            began = loop.time()
+            stretch = await self._read(kind, cutoffs, after)
+            if stretch.keys:
+                yield stretch.keys
+            after = stretch.next_after
+            took = loop.time() - began
+            await self._pause(max(_LEAST_PAUSE_SECONDS, _TIMES_AS_LONG * took))
+
+    async def _read(self, kind: Kind, cutoffs: Cutoffs, after: str) -> Stretch:
+        async def query(tx: Transaction) -> Stretch:
+            return await retention_rows.find_over(tx, kind, cutoffs, after=after, limit=AT_ONCE)
+
+        return await self._database.read(query)
+
+    async def _remove(self, kind: Kind, keys: Sequence[str], cutoffs: Cutoffs) -> int:
+        async def use_case(tx: Transaction) -> int:
+            return await retention_rows.remove(tx, kind, keys, cutoffs)
+
+        return await self._database.write(use_case, alone=True)
+
+    async def _remove_messages(self, keys: Sequence[str], cutoffs: Cutoffs) -> int:
+        async def use_case(tx: Transaction) -> Removed:
+            await marks.raise_mark(tx, marks.REMOVED_UNTIL, cutoffs.quiet_since)
+            return await retention_rows.remove_messages(tx, keys, cutoffs)
+
+        removed = await self._database.write(use_case, alone=True)
+        # Not before the commit: then a message would be shown whose bytes are gone.
+        await self._attachments.remove(removed.storage_keys)
+        return removed.messages
