@@ -19,6 +19,7 @@ _OTHERS = (
     "aiosqlite",
     "httpx",
     "httpcore",
+    "httpcore2",
     "python_multipart",
 )
 

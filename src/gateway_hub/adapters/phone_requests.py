@@ -30,10 +30,19 @@ def phone_routes(
     return routes
 
 
+def find_header(request: Request, name: bytes) -> str | None:
+    """Return the header *name*, in lower case, without building all of them first."""
+    for key, value in request.scope["headers"]:
+        if key == name:
+            text: str = value.decode("latin-1")
+            return text
+    return None
+
+
 async def read_stream(request: Request, limit: int) -> AsyncGenerator[bytes, None]:
     """Yield the body in pieces; raises BodyTooLargeError as soon as it is longer than *limit*."""
     size = 0
-    declared = request.headers.get("content-length", "")
+    declared = find_header(request, b"content-length") or ""
     if declared.isdecimal() and int(declared) > limit:
         raise BodyTooLargeError
     async for chunk in request.stream():
@@ -50,4 +59,4 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 def media_type(request: Request) -> str:
     """Return the body's type in lower case without parameters; empty if none is named."""
-    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    return (find_header(request, b"content-type") or "").partition(";")[0].strip().lower()

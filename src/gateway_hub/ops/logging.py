@@ -32,6 +32,7 @@ _CHATTY = (
     "aiosqlite",
     "httpx",
     "httpcore",
+    "httpcore2",
     "python_multipart",
 )
 

@@ -1,5 +1,6 @@
 """What every HTTP request gets: an id, safe headers, one log line, and an answer if all fails."""
 
+import logging
 import re
 import time
 from typing import Any
@@ -93,7 +94,10 @@ class _Request:
 
     def _log(self) -> None:
         status = self._status or _HUNG_UP
-        write = log.debug if _is_routine(self._scope, status) else log.info
+        routine = _is_routine(self._scope, status)
+        if routine and not logging.getLogger().isEnabledFor(logging.DEBUG):
+            return  # most requests are such, and even to log nothing takes time
+        write = log.debug if routine else log.info
         write(
             "request",
             method=self._scope["method"],

@@ -420,6 +420,58 @@ class TestLongPoll:
         message_id = await submit(phones)
         assert [item["id"] for item in offered(await poll)] == [message_id]
 
+    @pytest.mark.parametrize(
+        "changes", [{"paused": True}, {"tags": ()}], ids=["paused", "without its tag"]
+    )
+    async def test_it_is_answered_as_the_device_is_by_then(
+        self, phones: Phones, changes: dict[str, Any]
+    ) -> None:
+        devices, device_id = phones.hub.devices, phones.envaya.id
+        await devices.change(phones.project_id, device_id, {"tags": ("clinic",)})
+        poll = asyncio.create_task(phones.post_envaya(POLL))
+        await _until_held(phones)
+        await devices.change(phones.project_id, device_id, changes)
+        draft = MessageDraft("+255710000002", "hello", route=Route(tag="clinic"))
+        message = await phones.hub.outbox.submit(phones.project_id, draft)
+        assert offered(await poll) == []
+        assert await _status(phones, message.id) is Status.QUEUED
+
+    async def test_a_device_that_was_removed_meanwhile_is_given_nothing(
+        self, phones: Phones
+    ) -> None:
+        poll = asyncio.create_task(phones.post_envaya(POLL))
+        await _until_held(phones)
+        await phones.hub.devices.delete(phones.project_id, phones.envaya.id)
+        draft = MessageDraft("+255710000002", "hello")
+        message = await phones.hub.outbox.submit(phones.project_id, draft)
+        assert offered(await poll) == []
+        assert await _status(phones, message.id) is Status.QUEUED
+
+    async def test_the_phone_s_clock_is_compared_when_its_post_came(
+        self, phones: Phones, clock: FakeClock
+    ) -> None:
+        clock_ms = str(int(clock.now.timestamp() * 1000))
+        poll = asyncio.create_task(phones.post_envaya(POLL | {"now": clock_ms}))
+        await _until_held(phones)
+        clock.advance(seconds=20)
+        await submit(phones)
+        assert len(offered(await poll)) == 1
+        view = await phones.hub.devices.get(phones.project_id, phones.envaya.id)
+        assert view.state.clock_skew_ms == 0
+
+    async def test_a_recorded_poll_is_not_held_for_a_message_to_come(
+        self, phones: Phones, clock: FakeClock
+    ) -> None:
+        poll = asyncio.create_task(phones.post_envaya(POLL | {"now": NOW}))
+        await _until_held(phones)
+        await submit(phones)
+        await poll
+        clock.advance(seconds=121)
+        recorded = asyncio.create_task(phones.post_envaya(POLL | {"now": NOW}))
+        await _until(lambda: recorded.done() or phones.hub.wakeups.waiting)
+        await submit(phones)
+        assert offered(await recorded) == []
+
     async def test_it_ends_at_once_when_the_hub_stops(self, phones: Phones) -> None:
         poll = asyncio.create_task(phones.post_envaya(POLL))
         await _until_held(phones)
@@ -433,12 +485,15 @@ class TestLongPoll:
                 await hasty.post_envaya(POLL, path=phones.url)
         await _until(lambda: not phones.hub.wakeups.waiting)
         message_id = await submit(phones)
-        details = await phones.hub.outbox.get(phones.project_id, message_id)
-        assert details.message.status is Status.QUEUED
+        assert await _status(phones, message_id) is Status.QUEUED
 
     async def test_an_app_that_hangs_up_after_ten_seconds_is_not_held(self, phones: Phones) -> None:
         answer = await asyncio.wait_for(phones.post_envaya(POLL, version=16), 5)
         assert offered(answer) == []
+
+
+async def _status(phones: Phones, message_id: str) -> Status:
+    return (await phones.hub.outbox.get(phones.project_id, message_id)).message.status
 
 
 async def _until_held(phones: Phones) -> None:

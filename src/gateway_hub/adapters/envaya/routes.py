@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import structlog
 from starlette.datastructures import UploadFile
@@ -43,6 +43,7 @@ from gateway_hub.adapters.envaya.wire import (
 )
 from gateway_hub.adapters.phone_requests import (
     BodyTooLargeError,
+    find_header,
     media_type,
     phone_routes,
     read_body,
@@ -52,12 +53,14 @@ from gateway_hub.domain.devices import Device
 from gateway_hub.domain.errors import UnavailableError
 from gateway_hub.domain.phone_posts import PhoneAnswer, PhonePost, StoredPart
 from gateway_hub.services.hub import Hub
+from gateway_hub.services.phone_identity import SigningDevice
 
 log = structlog.get_logger(__name__)
 
 _PATIENCE_SECONDS = 40.0
 """The app waits 60 s for an answer, and loses a status report for good at a refusal."""
 
+_MOST_REMEMBERED = 100_000
 _THREAD_FROM_CHARACTERS = 100_000
 """Signatures over more than this are computed beside the loop: a log may have megabytes."""
 
@@ -98,6 +101,7 @@ class EnvayaEndpoint:
         self._hub = hub
         self._options = options
         self._proxies: tuple[Network, ...] = parse_networks(options.trusted_proxies)
+        self._signed_over: dict[str, str] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -135,10 +139,9 @@ class EnvayaEndpoint:
 
     async def _answer(self, request: Request, form: _Form, version: int | None) -> Response:
         signature = _signature_of(request)
-        seen = self._seen_request(request)
-        device = await self._find_signer(request, form, signature, seen)
+        device = await self._find_signer(request, form, signature)
         if device is None:
-            urls = " ".join(general_urls(self._options.public_urls, seen))
+            urls = " ".join(general_urls(self._options.public_urls, self._seen_request(request)))
             return _error(
                 403,
                 "The signature is wrong: check phone number, password and server URL in the app. "
@@ -150,7 +153,7 @@ class EnvayaEndpoint:
         post = translate_post(
             wire,
             parts=parts,
-            user_agent=request.headers.get("user-agent"),
+            user_agent=find_header(request, b"user-agent"),
             signature=signature,
             device_id=device.id,
         )
@@ -159,31 +162,63 @@ class EnvayaEndpoint:
             await self._hub.attachments.discard(parts)
         return _success(render_answer(answer.offers, version, answer.cancels))
 
-    async def _find_signer(
-        self, request: Request, form: _Form, signature: str, seen: SeenRequest
-    ) -> Device | None:
-        """Return the device whose password signed the form; an unknown number takes as long."""
+    async def _find_signer(self, request: Request, form: _Form, signature: str) -> Device | None:
+        """Return the device whose password signed the form."""
         number = find_field(form.pairs, "phone_number") or ""
         project = request.path_params.get("project")
-        known = await self._hub.identity.find_signing_devices(number, project) if number else []
+        identity = self._hub.identity
+        known = await identity.find_signing_devices(number, project) if number else []
+        device = await self._find_among(known, form, signature, request)
+        if device is None and number and identity.may_be_outdated:
+            known = await identity.find_signing_devices(number, project, fresh=True)
+            device = await self._find_among(known, form, signature, request)
+        return device
+
+    async def _find_among(
+        self, known: list[SigningDevice], form: _Form, signature: str, request: Request
+    ) -> Device | None:
+        """Return which of *known* signed the form; that there is none takes as long to say.
+
+        First over the URL typed into each: two phones with one number and password are told
+        apart by it, and mostly it, or the one a lone phone signed before, is right.
+        """
+        typed = [(item, self._likely_urls(item.device, alone=len(known) == 1)) for item in known]
+        signer = await self._try(typed, form, signature)
+        if signer is not None:
+            return signer
+        seen = self._seen_request(request)
+        public_urls = self._options.public_urls
         if not known:
-            urls = general_urls(self._options.public_urls, seen)
-            await _verify(signature, urls, form.pairs, secrets.token_hex(8))
+            urls = general_urls(public_urls, seen)
+            await _find_url(signature, urls, form.pairs, secrets.token_hex(8))
             return None
-        tried = [
-            (item.device, candidate_urls(item.device.server_url, self._options.public_urls, seen))
-            for item in known
+        possible = [
+            (item, candidate_urls(item.device.server_url, public_urls, seen)) for item in known
         ]
-        if len(known) > 1:
-            # Two phones with one number and password are told apart by the URL typed into each.
-            own = [(item.device, (item.device.server_url or "",)) for item in known]
-            tried = [*own, *tried]
-        passwords = {item.device.id: item.passwords for item in known}
-        for device, urls in tried:
-            for password in passwords[device.id]:
-                if await _verify(signature, urls, form.pairs, password):
-                    return device
+        return await self._try(possible, form, signature)
+
+    async def _try(
+        self,
+        possible: Sequence[tuple[SigningDevice, Sequence[str]]],
+        form: _Form,
+        signature: str,
+    ) -> Device | None:
+        for item, urls in possible:
+            for password in item.passwords:
+                url = await _find_url(signature, urls, form.pairs, password)
+                if url is not None:
+                    self._remember_url(item.device, url)
+                    return item.device
         return None
+
+    def _likely_urls(self, device: Device, *, alone: bool) -> tuple[str, ...]:
+        before = self._signed_over.get(device.id) if alone else None
+        return tuple(url for url in (before, device.server_url) if url)
+
+    def _remember_url(self, device: Device, url: str) -> None:
+        if len(self._signed_over) >= _MOST_REMEMBERED:
+            self._signed_over.clear()
+        self._signed_over[device.id] = url
 
     def _seen_request(self, request: Request) -> SeenRequest:
         host = request.headers.get("host", "")
@@ -220,30 +255,28 @@ class EnvayaEndpoint:
         if (
             answer.offers
             or answer.cancels
+            or not answer.may_wait
             or seconds <= 0
             or not may_hold(wire.action, wire.version)
         ):
             return answer
         if not await self._wait_for_work(request, device, seconds):
             return answer
-        poll = replace(post, messages=(), reports=(), quarantined=())
-        return await phones.exchange(device, poll, patience_seconds=_PATIENCE_SECONDS)
+        return await phones.collect(device, post.request_key, patience_seconds=_PATIENCE_SECONDS)
 
     async def _wait_for_work(self, request: Request, device: Device, seconds: float) -> bool:
         """Hold the poll; say whether there is work now.
 
         A phone that hangs up meanwhile is given nothing: ClientDisconnect.
         """
-        hang_up = asyncio.ensure_future(_until_disconnected(request))
-        work = asyncio.ensure_future(self._hub.phones.wait_for_work(device, seconds=seconds))
+        hung_up = asyncio.ensure_future(_until_disconnected(request))
         try:
-            await asyncio.wait({hang_up, work}, return_when=asyncio.FIRST_COMPLETED)
-            if hang_up.done():
+            work = await self._hub.phones.wait_for_work(device, seconds=seconds, hung_up=hung_up)
+            if hung_up.done():
                 raise ClientDisconnect
-            return work.result()
+            return work
         finally:
-            hang_up.cancel()
-            work.cancel()
+            hung_up.cancel()
 
 
 async def _until_disconnected(request: Request) -> None:
@@ -282,18 +315,18 @@ async def _read_multipart(request: Request) -> _Form:
     return form
 
 
-async def _verify(
+async def _find_url(
     signature: str, urls: Sequence[str], pairs: list[tuple[str, str]], password: str
-) -> bool:
+) -> str | None:
     if sum(len(value) for _, value in pairs) > _THREAD_FROM_CHARACTERS:
-        return bool(await asyncio.to_thread(find_matching_url, signature, urls, pairs, password))
-    return find_matching_url(signature, urls, pairs, password) is not None
+        return await asyncio.to_thread(find_matching_url, signature, urls, pairs, password)
+    return find_matching_url(signature, urls, pairs, password)
 
 
 def _signature_of(request: Request) -> str:
     """Return the signature header; the app was called KalSMS up to 2.0-beta."""
-    headers = request.headers
-    return headers.get("x-request-signature") or headers.get("x-kalsms-signature") or ""
+    given = find_header(request, b"x-request-signature")
+    return given or find_header(request, b"x-kalsms-signature") or ""
 
 
 def _success(rendered: Rendered) -> Response:

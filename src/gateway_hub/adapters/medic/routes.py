@@ -22,6 +22,7 @@ from gateway_hub.adapters.medic.wire import (
 )
 from gateway_hub.adapters.phone_requests import (
     BodyTooLargeError,
+    find_header,
     media_type,
     phone_routes,
     read_body,
@@ -89,7 +90,7 @@ class MedicEndpoint:
 
     async def _find_device(self, request: Request) -> Device | None:
         project = request.path_params.get("project")
-        header = request.headers.get("authorization")
+        header = find_header(request, b"authorization")
         if header is not None:
             basic = parse_basic(header)
             usernames = basic.usernames if basic else ()
@@ -106,15 +107,17 @@ class MedicEndpoint:
         if media_type(request) not in {"application/json", ""}:
             raise WireError("Content-Type must be application/json", 415)
         body = await read_body(request, MAX_BODY_BYTES)
-        wire = parse_post(decompress_body(body, request.headers.get("content-encoding")))
-        app_version, model = parse_user_agent(request.headers.get("user-agent"))
+        wire = parse_post(decompress_body(body, find_header(request, b"content-encoding")))
+        app_version, model = parse_user_agent(find_header(request, b"user-agent"))
         post = translate_post(wire, facts=PhoneFacts(app_version=app_version, model=model))
         answer = await self._hub.phones.exchange(device, post, patience_seconds=_PATIENCE_SECONDS)
         return _compressed(request, render_answer(answer.offers))
 
 
 def _compressed(request: Request, body: bytes) -> Response:
-    if len(body) < _GZIP_FROM_BYTES or "gzip" not in request.headers.get("accept-encoding", ""):
+    if len(body) < _GZIP_FROM_BYTES or "gzip" not in (
+        find_header(request, b"accept-encoding") or ""
+    ):
         return _json(200, body)
     return _json(200, gzip.compress(body, 6), {"Content-Encoding": "gzip"})
 
