@@ -46,6 +46,15 @@ async def test_the_size_of_a_text_is_told_with_what_makes_it_large(
     }
 
 
+async def test_the_size_of_the_plainer_text_is_told_where_that_is_asked(
+    admin: httpx.AsyncClient,
+) -> None:
+    asked = {"to": "+255712345678", "text": "\N{EM DASH}" * 160, "transliterate": True}
+    told = (await admin.post("/v1/messages/estimate", json=asked)).json()
+    assert (told["encoding"], told["segments"], told["forcing_characters"]) == ("gsm7", 1, [])
+    assert told["transliterated_text"] == "-" * 160
+
+
 async def test_the_devices_that_could_send_it_are_told_with_their_time(
     hub: Hub, admin: httpx.AsyncClient, clock: FakeClock
 ) -> None:
@@ -62,3 +71,19 @@ async def test_the_devices_that_could_send_it_are_told_with_their_time(
     assert told["earliest_at"] == "2026-03-01T12:11:00.000Z"
     other = {**asked, "route": {"tag": "clinic-b"}}
     assert (await admin.post("/v1/messages/estimate", json=other)).json()["devices"] == []
+
+
+async def test_a_number_too_many_this_month_waits_for_the_next(
+    hub: Hub, admin: httpx.AsyncClient
+) -> None:
+    project = await hub.access.ensure_default_project()
+    device = await phones.register(hub, project.id)
+    limit = {"send_limit": {"segments": 100, "seconds": 600, "recipients_per_month": 1}}
+    await admin.patch(f"/v1/devices/{device.id}", json=limit)
+    await admin.post("/v1/messages", json={"to": "+255712345678", "text": "hello"})
+    await phones.poll(hub, (await hub.devices.get(project.id, device.id)).device)
+    times = {
+        to: (await admin.post("/v1/messages/estimate", json={"to": to, "text": "x"})).json()
+        for to in ("+255712345678", "+255712345679")
+    }
+    assert [told["earliest_at"] for told in times.values()] == [NOON, "2026-04-01T00:00:00.000Z"]

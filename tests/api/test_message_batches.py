@@ -23,6 +23,14 @@ async def _post(client: httpx.AsyncClient, messages: list[Any]) -> list[dict[str
     return data
 
 
+async def test_each_item_says_whether_it_is_to_be_sent_in_plain_typography(
+    admin: httpx.AsyncClient,
+) -> None:
+    curly = {**GOOD, "text": "it\N{RIGHT SINGLE QUOTATION MARK}s"}
+    data = await _post(admin, [{**curly, "transliterate": True}, curly])
+    assert [item["message"]["text"] for item in data] == ["it's", curly["text"]]
+
+
 async def test_each_item_is_answered_in_its_place(admin: httpx.AsyncClient) -> None:
     data = await _post(
         admin,

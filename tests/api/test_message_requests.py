@@ -36,6 +36,8 @@ def _refused(body: Any) -> list[tuple[str, str]]:
         pytest.param({"text": "a\x00b"}, "/text", "unstorable_character", id="NUL"),
         pytest.param({"text": "a\ud83d"}, "/text", "unstorable_character", id="high surrogate"),
         pytest.param({"text": "\ude00b"}, "/text", "unstorable_character", id="low surrogate"),
+        pytest.param({"transliterate": "true"}, "/transliterate", "wrong_type", id="word"),
+        pytest.param({"transliterate": None}, "/transliterate", "wrong_type", id="null for a bool"),
         pytest.param({"route": {}}, "/route", "one_of", id="empty route"),
         pytest.param({"route": {"tag": None}}, "/route", "one_of", id="null route"),
         pytest.param(

@@ -104,7 +104,9 @@ async def test_a_message_is_told_as_it_was_given(admin: httpx.AsyncClient) -> No
         "cancel_requested_at": None,
     }
     one = (await admin.get(answer.headers["location"])).json()
-    assert list(one) == [*OUTBOUND, "reports"]
+    assert list(one) == [*OUTBOUND, "reports", "waiting_for"]
+    waiting = one.pop("waiting_for")
+    assert (waiting["reason"], waiting["until"]) == ("send_at", message["send_at"])
     assert one == {**message, "reports": []}
     assert await _list(admin) == [message]
 
@@ -271,6 +273,36 @@ async def test_what_no_phone_could_send_is_refused(
     body = {"to": "+255712345678", "text": "Habari", **fields}
     assert refused_fields(await shared.post("/v1/messages", json=body)) == [(pointer, code)]
     assert await _list(shared) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "sent", "encoding"),
+    [
+        (
+            "\N{LEFT DOUBLE QUOTATION MARK}Habari\N{RIGHT DOUBLE QUOTATION MARK}\N{EN DASH}yako"
+            "\N{HORIZONTAL ELLIPSIS}\N{NO-BREAK SPACE}\N{LATIN SMALL LETTER E WITH ACUTE}",
+            '"Habari"-yako... \N{LATIN SMALL LETTER E WITH ACUTE}',
+            "gsm7",
+        ),
+        ("ж\N{EN DASH}ж", "ж\N{EN DASH}ж", "ucs2"),
+        ("plain", "plain", "gsm7"),
+    ],
+    ids=["typography", "cyrillic", "plain"],
+)
+async def test_a_text_is_sent_in_plain_typography_where_that_is_asked(
+    hub: Hub, admin: httpx.AsyncClient, text: str, sent: str, encoding: str
+) -> None:
+    device = await phones.register(hub, await _project_id(hub))
+    told = await _send(admin, text=text, transliterate=True)
+    assert (told["text"], told["encoding"]) == (sent, encoding)
+    as_given = await _send(admin, text=text)
+    assert as_given["text"] == text
+    assert [offer.text for offer in (await phones.poll(hub, device)).offers] == [sent, text]
+
+
+async def test_a_text_of_which_nothing_is_left_is_refused(shared: httpx.AsyncClient) -> None:
+    body = {"to": "+255712345678", "text": "\N{ZERO WIDTH SPACE}", "transliterate": True}
+    assert refused_fields(await shared.post("/v1/messages", json=body)) == [("/text", "empty")]
 
 
 NASTY = ["\x00", "a\x00b", "\ud83d", "\ude00\ud83d", "\uffff", "\x1b\u202e'\"\\%_"]

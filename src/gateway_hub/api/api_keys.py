@@ -2,17 +2,19 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from gateway_hub.api.authentication import KeysWriter
 from gateway_hub.api.context import HubDependency
 from gateway_hub.api.fields import GivenFields, GivenId, Name, PathId
+from gateway_hub.api.idempotency import Told, once_of
 from gateway_hub.api.openapi import CREATED
 from gateway_hub.api.pages import PageQuery, Pager, PageResponse
 from gateway_hub.api.routes import ApiRoute
 from gateway_hub.api.times import GivenMoment, Moment
 from gateway_hub.domain.access import ApiKey, Scope
+from gateway_hub.services.access import NewApiKey
 
 router = APIRouter(prefix="/api-keys", tags=["Projects and keys"], route_class=ApiRoute)
 
@@ -61,7 +63,11 @@ class ApiKeyPageResponse(PageResponse[ApiKeyResponse]):
     responses=CREATED,
 )
 async def create_api_key(
-    hub: HubDependency, caller: KeysWriter, request: CreateApiKeyRequest, response: Response
+    hub: HubDependency,
+    caller: KeysWriter,
+    request: CreateApiKeyRequest,
+    response: Response,
+    http_request: Request,
 ) -> CreatedApiKeyResponse:
     """Make a key with some of your own scopes. It is shown in this answer and never again."""
     new = await hub.access.create_key(
@@ -70,9 +76,9 @@ async def create_api_key(
         project=request.project_id or caller.project_id,
         expires_at=request.expires_at,
         by=caller,
+        once=once_of(http_request, _tell_created, secret=True),
     )
-    response.headers["Location"] = f"/v1/api-keys/{new.key.id}"
-    return CreatedApiKeyResponse(**dict(_to_response(new.key)), key=new.secret)
+    return (await _tell_created(new)).on(response)
 
 
 @router.get("", summary="List API keys", operation_id="api_key_list")
@@ -98,6 +104,11 @@ async def get_api_key(hub: HubDependency, caller: KeysWriter, key_id: PathId) ->
 async def revoke_api_key(hub: HubDependency, caller: KeysWriter, key_id: PathId) -> None:
     """Make a key useless at once; it stays listed."""
     await hub.access.revoke_key(caller, key_id)
+
+
+async def _tell_created(new: NewApiKey) -> Told[CreatedApiKeyResponse]:
+    content = CreatedApiKeyResponse(**dict(_to_response(new.key)), key=new.secret)
+    return Told(content, status=201, location=f"/v1/api-keys/{new.key.id}")
 
 
 def _to_response(key: ApiKey) -> ApiKeyResponse:

@@ -4,12 +4,20 @@ from collections.abc import Sequence
 
 from fastapi import FastAPI
 
-from gateway_hub.api import api_keys, attachments, devices, messages, projects
+from gateway_hub.api import (
+    api_keys,
+    attachments,
+    devices,
+    messages,
+    projects,
+    statistics,
+)
 from gateway_hub.api.context import set_context
 from gateway_hub.api.docs_page import install_docs_page
 from gateway_hub.api.middleware import HeadAsGet, LastResort
 from gateway_hub.api.openapi import install_openapi
 from gateway_hub.api.problem_handlers import install_problem_handlers
+from gateway_hub.api.rate_limits import RateLimits
 from gateway_hub.services.hub import Hub
 
 _ROUTERS = (
@@ -19,16 +27,22 @@ _ROUTERS = (
     attachments.router,
     projects.router,
     api_keys.router,
+    statistics.router,
 )
 
 
-def install_api(app: FastAPI, hub: Hub, public_urls: Sequence[str] = ()) -> None:
+def install_api(
+    app: FastAPI,
+    hub: Hub,
+    public_urls: Sequence[str] = (),
+    limits: RateLimits | None = None,
+) -> None:
     """Let *app* serve *hub* under `/v1`, describe itself, and tell every error as a problem.
 
     The first of *public_urls* is what people are told to type into their phones; without one it
-    is the URL of the request that asks.
+    is the URL of the request that asks. Without *limits* callers may ask as often as they like.
     """
-    set_context(app, hub, tuple(public_urls))
+    set_context(app, hub, tuple(public_urls), limits)
     install_problem_handlers(app)
     for router in _ROUTERS:
         app.include_router(router, prefix="/v1")

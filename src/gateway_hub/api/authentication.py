@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import Header, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
-from gateway_hub.api.context import HubDependency, get_hub
+from gateway_hub.api.context import find_hub, find_limits
 from gateway_hub.domain.access import Principal, Scope
 from gateway_hub.domain.errors import NotFoundError, PermissionDeniedError, UnauthenticatedError
 
@@ -24,16 +24,26 @@ _document_scheme = HTTPBearer(
 
 
 async def authenticate(request: Request) -> None:
-    """Keep in *request* who makes it. Raises UnauthenticatedError."""
+    """Keep in *request* who makes it. Raises UnauthenticatedError, or ProblemError: 429."""
+    limits = find_limits(request)
+    try:
+        principal = await _prove(request)
+    except UnauthenticatedError:
+        limits.count_refusal(request.scope)
+        raise
+    request.state.principal = principal
+    limits.count_request(request.scope, principal.key_id)
+
+
+async def _prove(request: Request) -> Principal:
     scheme, _, secret = request.headers.get("authorization", "").strip().partition(" ")
     if scheme.lower() != "bearer" or not secret.strip():
         raise UnauthenticatedError("An API key is needed, as Authorization: Bearer ghk_….")
-    request.state.principal = await get_hub(request).access.authenticate(secret.strip())
+    return await find_hub(request).access.authenticate(secret.strip())
 
 
 async def get_caller(
     request: Request,
-    hub: HubDependency,
     needed: SecurityScopes,
     _scheme: Annotated[HTTPAuthorizationCredentials | None, Security(_document_scheme)],
     project: Annotated[
@@ -57,7 +67,7 @@ async def get_caller(
         return principal
     if not _PROJECT.fullmatch(project):
         raise NotFoundError("There is no such project.")
-    return await hub.access.act_in(principal, project)
+    return await find_hub(request).access.act_in(principal, project)
 
 
 MessagesWriter = Annotated[Principal, Security(get_caller, scopes=[Scope.MESSAGES_WRITE.value])]

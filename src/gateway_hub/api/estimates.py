@@ -25,7 +25,7 @@ class EstimateResponse(BaseModel):
         description="The characters for which it takes UCS-2, with its shorter segments."
     )
     transliterated_text: str | None = Field(
-        description="The text with plain quotes and dashes, if that makes it GSM-7."
+        description="The text as `transliterate` would send it, if that makes it GSM-7."
     )
     devices: list[EstimateDeviceResponse]
     earliest_at: Moment | None = Field(

@@ -93,6 +93,11 @@ _OUTBOUND_MESSAGE_DETAILS: dict[str, Any] = {
             "applied": True,
         }
     ],
+    "waiting_for": {
+        "reason": "delivery_report",
+        "detail": "It reached the recipient's network; not every network tells whether it arrived.",
+        "until": None,
+    },
 }
 
 _INBOUND_MESSAGE: dict[str, Any] = {
@@ -271,6 +276,21 @@ _ESTIMATE: dict[str, Any] = {
     "earliest_at": _AT,
 }
 
+_COUNTS: list[dict[str, Any]] = [
+    {"direction": "inbound", "status": "received", "messages": 3, "segments": 4},
+    {"direction": "outbound", "status": "delivered", "messages": 11, "segments": 18},
+]
+
+_STATS: dict[str, Any] = {
+    "from": "2026-01-30T10:00:00.000Z",
+    "to": "2026-01-31T10:00:00.000Z",
+    "by": "hour",
+    "totals": _COUNTS,
+    "periods": [{"start": "2026-01-31T09:00:00.000Z", "counts": _COUNTS}],
+    "backlog": 2,
+    "devices": {"online": 4, "offline": 1, "paused": 0},
+}
+
 EXAMPLES: dict[str, dict[str, Any]] = {
     "ApiKeyPageResponse": _page_of(_API_KEY),
     "ApiKeyResponse": _API_KEY,
@@ -297,6 +317,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "SendBatchRequest": _SEND_BATCH,
     "SendBatchResponse": _BATCH,
     "SendMessageRequest": _SEND_MESSAGE,
+    "StatsResponse": _STATS,
     "UpdateDeviceRequest": _UPDATE_DEVICE,
     "UpdateProjectRequest": _UPDATE_PROJECT,
 }

@@ -14,7 +14,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from gateway_hub.api.refused_fields import escape_pointer
-from gateway_hub.domain.text import clean_inbound_text
+from gateway_hub.domain.text import is_storable
 
 
 class GivenFields(BaseModel):
@@ -28,10 +28,25 @@ class GivenFields(BaseModel):
     @model_validator(mode="before")
     @classmethod
     def _check_characters(cls, data: Any) -> Any:
-        pointer = _find_unstorable(data)
-        if pointer is not None:
-            raise _unstorable(pointer)
+        if not _is_all_storable(data):
+            raise _unstorable(_find_unstorable(data) or "")
         return data
+
+
+def _is_all_storable(content: Any) -> bool:
+    """Say whether every text in *content* can be kept; the pointers are made only if not."""
+    waiting = [content]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            if not is_storable(value):
+                return False
+        elif isinstance(value, dict):
+            waiting.extend(value)
+            waiting.extend(value.values())
+        elif isinstance(value, list):
+            waiting.extend(value)
+    return True
 
 
 def _find_unstorable(content: Any) -> str | None:
@@ -39,7 +54,7 @@ def _find_unstorable(content: Any) -> str | None:
     waiting = [("", content)]
     while waiting:
         pointer, value = waiting.pop()
-        if isinstance(value, str) and not _is_storable(value):
+        if isinstance(value, str) and not is_storable(value):
             return pointer
         if isinstance(value, dict):
             waiting.extend((f"{pointer}/{escape_pointer(key)}", key) for key in value)
@@ -51,10 +66,6 @@ def _find_unstorable(content: Any) -> str | None:
     return None
 
 
-def _is_storable(text: str) -> bool:
-    return clean_inbound_text(text)[1] is None
-
-
 def _unstorable(pointer: str) -> PydanticCustomError:
     return PydanticCustomError(
         "unstorable_character",
@@ -64,7 +75,7 @@ def _unstorable(pointer: str) -> PydanticCustomError:
 
 
 def _check_text(text: str) -> str:
-    if not _is_storable(text):
+    if not is_storable(text):
         raise _unstorable("")
     return text
 

@@ -17,6 +17,7 @@ from gateway_hub.domain.messages import (
     MessageType,
     Route,
 )
+from gateway_hub.domain.segments import transliterate
 
 _ONE_OF_BOTH: JsonDict = {
     "oneOf": [
@@ -43,6 +44,16 @@ class RouteRequest(GivenFields):
         return self
 
 
+Transliterate = Annotated[
+    bool,
+    Field(
+        strict=True,
+        description="Whether to put plain quotes, dashes and spaces for typographic ones, where "
+        "that makes the text GSM-7 in no more segments; else it stays as it is.",
+    ),
+]
+
+
 class SendMessageRequest(GivenFields):
     """A message to be sent."""
 
@@ -50,6 +61,7 @@ class SendMessageRequest(GivenFields):
         description="The recipient's phone number or short code; E.164 is safest."
     )
     text: Annotated[str, StringConstraints(min_length=1, max_length=16_000)]
+    transliterate: Transliterate = False
     route: RouteRequest | None = Field(
         None, description="Which devices may send it; any of the project's if not given."
     )
@@ -81,7 +93,7 @@ class SendMessageRequest(GivenFields):
         route = self.route or RouteRequest.model_construct()
         return MessageDraft(
             to=self.to,
-            text=self.text,
+            text=transliterate(self.text) if self.transliterate else self.text,
             route=Route(device_id=route.device_id, tag=route.tag),
             priority=self.priority,
             send_at=self.send_at,
@@ -98,6 +110,7 @@ class EstimateRequest(GivenFields):
 
     to: Annotated[str, StringConstraints(min_length=1, max_length=64)]
     text: Annotated[str, StringConstraints(min_length=1, max_length=16_000)]
+    transliterate: Transliterate = False
     route: RouteRequest | None = None
 
     def to_route(self) -> Route:
@@ -106,8 +119,8 @@ class EstimateRequest(GivenFields):
         return Route(device_id=route.device_id, tag=route.tag)
 
 
-class MessageListQuery(PageQuery):
-    """Which messages to list; a filter that is not given lets all through."""
+class MessageFilterFields(GivenFields):
+    """Which messages; a filter that is not given lets all through."""
 
     direction: Direction | None = None
     status: Status | None = None
@@ -125,3 +138,7 @@ class MessageListQuery(PageQuery):
     q: Annotated[str, StringConstraints(min_length=1, max_length=200)] | None = Field(
         None, description="Part of the text, in upper or lower case."
     )
+
+
+class MessageListQuery(MessageFilterFields, PageQuery):
+    """Which messages to list."""

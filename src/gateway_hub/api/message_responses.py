@@ -19,6 +19,7 @@ from gateway_hub.domain.messages import (
     Route,
 )
 from gateway_hub.domain.segments import Encoding
+from gateway_hub.domain.waiting import WaitingFor, WaitReason
 
 
 class RouteResponse(BaseModel):
@@ -120,10 +121,23 @@ class OutboundMessageResponse(_MessageResponse):
     )
 
 
+class WaitingForResponse(BaseModel):
+    """Why a message is where it is now."""
+
+    reason: WaitReason
+    detail: str
+    until: Moment | None = Field(
+        description="When something happens at the latest, if that is set."
+    )
+
+
 class OutboundMessageDetailsResponse(OutboundMessageResponse):
-    """An outbound message with every report about it."""
+    """An outbound message with every report about it, and what it waits for."""
 
     reports: list[ReportResponse]
+    waiting_for: WaitingForResponse | None = Field(
+        description="Found out for this answer; null when nothing more is to come."
+    )
 
 
 MessageResponse = Annotated[
@@ -153,13 +167,15 @@ def to_message_response(
 
 
 def to_details_response(
-    details: MessageDetails,
+    details: MessageDetails, waiting: WaitingFor | None
 ) -> OutboundMessageDetailsResponse | InboundMessageResponse:
     """Return a message with all that is known of it."""
     if details.message.direction is Direction.INBOUND:
         return InboundMessageResponse(**_common_fields(details), repeats=details.message.repeats)
     reports = [_to_report(item) for item in details.reports]
-    return OutboundMessageDetailsResponse(**_outbound_fields(details), reports=reports)
+    return OutboundMessageDetailsResponse(
+        **_outbound_fields(details), reports=reports, waiting_for=_to_waiting(waiting)
+    )
 
 
 def _outbound_fields(details: MessageDetails) -> dict[str, Any]:
@@ -222,6 +238,12 @@ def _to_attempt(attempt: Attempt) -> AttemptResponse:
         lease_until=attempt.lease_until,
         error=_to_error(attempt.error),
     )
+
+
+def _to_waiting(waiting: WaitingFor | None) -> WaitingForResponse | None:
+    if waiting is None:
+        return None
+    return WaitingForResponse(reason=waiting.reason, detail=waiting.detail, until=waiting.until)
 
 
 def _to_report(report: ReportRecord) -> ReportResponse:

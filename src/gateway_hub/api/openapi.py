@@ -12,6 +12,7 @@ from gateway_hub.domain.errors import (
     ConflictError,
     NotFoundError,
     PermissionDeniedError,
+    PreconditionFailedError,
     UnauthenticatedError,
     UnavailableError,
 )
@@ -26,7 +27,32 @@ CREATED: Responses = {
         },
     }
 }
+_REPLAYED = {
+    "Idempotent-Replayed": {
+        "description": "`true`: this is the first answer again; nothing was done anew.",
+        "schema": {"type": "string", "enum": ["true"]},
+    }
+}
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "1 to 255 visible ASCII characters of your own, for 24 hours: the same request "
+    "with the same key has its effect once, and gets the first answer again.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+}
 ASKED_BACK: Responses = {202: {"description": "The phone was asked to give it back."}}
+OUTDATED: Responses = {412: {"description": "Changed meanwhile."}}
+TAGGED: Responses = {
+    200: {
+        "headers": {
+            "ETag": {
+                "description": "Stands for what can be changed; for `If-Match`.",
+                "schema": {"type": "string"},
+            }
+        }
+    }
+}
 CONFLICTS: Responses = {409: {"description": "Not in this state."}}
 BYTES: Responses = {
     200: {
@@ -35,23 +61,38 @@ BYTES: Responses = {
     }
 }
 
+EXPORTED: Responses = {
+    200: {
+        "description": "The messages, newest first.",
+        "content": {
+            "text/csv": {"schema": {"type": "string"}},
+            "application/x-ndjson": {"schema": {"type": "string"}},
+        },
+    }
+}
+
 _DESCRIPTION = """\
 Send and receive SMS through Android phones.
 
 Every error is an `application/problem+json` (RFC 9457) with a stable `code` and, for refused \
-fields, `errors`. Every answer has an `X-Request-Id`. Lists come newest first, in pages: pass \
-`next_cursor` as `cursor` until it is null. Times are RFC 3339, in answers UTC with milliseconds. \
-Answers may get further fields; unknown fields in requests are refused.
+fields, `errors`. Every answer has an `X-Request-Id`. A POST may carry an `Idempotency-Key`. \
+Lists come newest first, in pages: pass `next_cursor` as `cursor` until it is null. Times are \
+RFC 3339, in answers UTC with milliseconds. Answers may get further fields; unknown fields in \
+requests are refused.
 """
 
 _TAGS = [
     {"name": "Messages", "description": "SMS, MMS and call notices, in both directions."},
     {"name": "Devices", "description": "Phones that run a gateway app."},
+    {"name": "Statistics", "description": "Numbers of messages, and how things stand."},
     {"name": "Projects and keys", "description": "Tenants, and who may do what."},
 ]
 
 _PROBLEMS: dict[str, tuple[str, Exception | None]] = {
-    "400": ("Not JSON", ProblemError(400, "malformed_json", "The body is not valid JSON.")),
+    "400": (
+        "Not JSON, or a malformed header",
+        ProblemError(400, "malformed_json", "The body is not valid JSON."),
+    ),
     "401": ("No valid API key", UnauthenticatedError("The API key is missing or unknown.")),
     "403": ("Scope missing", PermissionDeniedError("The API key lacks the scope admin.")),
     "404": ("No such thing in this project", NotFoundError("There is no such message.")),
@@ -59,20 +100,37 @@ _PROBLEMS: dict[str, tuple[str, Exception | None]] = {
         "Not in this state",
         ConflictError("A project with this name exists.", code="name_taken"),
     ),
+    "412": (
+        "Changed meanwhile",
+        PreconditionFailedError("The device was changed since; look at it again."),
+    ),
     "413": ("Body too large", ProblemError(413, "content_too_large", "The body is too large.")),
     "415": (
         "Not application/json",
         ProblemError(415, "unsupported_media_type", "The body must be JSON."),
     ),
     "422": ("Fields that cannot be accepted", None),
+    "429": (
+        "Too many requests",
+        ProblemError(429, "too_many_requests", "The API key has used up its requests for now."),
+    ),
     "500": ("Our fault", Exception()),
     "503": ("Try again later", UnavailableError("The database cannot be reached now.")),
 }
 _REFERENCE = re.compile(r'"#/components/schemas/([^"]+)"')
-_ALWAYS = ("401", "403", "404", "422", "500", "503")
+_CHANGES_NOTHING = frozenset({"message_estimate"})
+"""Operations by POST that a repeat harms in no way."""
+
+_ALWAYS = ("401", "403", "404", "422", "429", "500", "503")
 _WITH_BODY = ("400", "413", "415")
 _HEADERS = {
     "401": {"WWW-Authenticate": "`Bearer`."},
+    "409": {"Retry-After": "Seconds; with `idempotency_in_progress` only."},
+    "429": {
+        "Retry-After": "Seconds after which to try again.",
+        "RateLimit-Policy": "What the API key may do: `q` requests in `w` seconds.",
+        "RateLimit": "What is left of it: `r` requests; after `t` seconds it is all there again.",
+    },
     "503": {"Retry-After": "Seconds after which to try again."},
 }
 
@@ -99,7 +157,9 @@ def add_problems(document: dict[str, Any]) -> None:
     components = document["components"]
     components["responses"] = {_name(status): _describe(status) for status in _PROBLEMS}
     for path in document["paths"].values():
-        for operation in path.values():
+        for method, operation in path.items():
+            if method == "post" and operation["operationId"] not in _CHANGES_NOTHING:
+                _let_be_repeated(operation)
             _add_to_operation(operation)
 
 
@@ -125,12 +185,20 @@ def _find_schemas(content: Any) -> set[str]:
     return set(_REFERENCE.findall(json.dumps(content)))
 
 
+def _let_be_repeated(operation: dict[str, Any]) -> None:
+    operation["parameters"] = [*operation.get("parameters", []), _IDEMPOTENCY_KEY]
+    for status, response in operation["responses"].items():
+        if status.startswith("2"):
+            response["headers"] = {**response.get("headers", {}), **_REPLAYED}
+    for status in ("400", "409"):
+        operation["responses"].setdefault(status, {})
+
+
 def _add_to_operation(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     statuses = [*_ALWAYS, *(_WITH_BODY if "requestBody" in operation else ())]
-    if "409" in responses:
-        statuses.append("409")
-    for status in statuses:
+    statuses += [status for status in ("400", "409", "412") if status in responses]
+    for status in sorted(set(statuses)):
         responses[status] = {"$ref": f"#/components/responses/{_name(status)}"}
     operation["responses"] = dict(sorted(responses.items()))
 

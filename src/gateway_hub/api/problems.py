@@ -17,11 +17,15 @@ from gateway_hub.domain.errors import (
     InvalidInputError,
     NotFoundError,
     PermissionDeniedError,
+    PreconditionFailedError,
     UnauthenticatedError,
     UnavailableError,
 )
 
 MEDIA_TYPE = "application/problem+json"
+EXTRA_HEADERS = "gateway_hub.headers"
+"""Where a request's scope keeps headers that every answer to it has."""
+
 SAFE_HEADERS = {"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
 
 _STATUS: dict[type[HubError], int] = {
@@ -30,6 +34,7 @@ _STATUS: dict[type[HubError], int] = {
     PermissionDeniedError: 403,
     NotFoundError: 404,
     ConflictError: 409,
+    PreconditionFailedError: 412,
     UnavailableError: 503,
 }
 
@@ -113,7 +118,12 @@ def render_problem(
         problem.model_dump_json(),
         status_code=problem.status,
         media_type=MEDIA_TYPE,
-        headers={**SAFE_HEADERS, **_headers_of(error), **(headers or {})},
+        headers={
+            **SAFE_HEADERS,
+            **scope.get(EXTRA_HEADERS, {}),
+            **_headers_of(error),
+            **(headers or {}),
+        },
     )
 
 
@@ -151,7 +161,7 @@ def _status_of(error: HubError) -> int:
 def _headers_of(error: Exception) -> dict[str, str]:
     if isinstance(error, UnauthenticatedError):
         return {"WWW-Authenticate": "Bearer"}
-    if isinstance(error, UnavailableError):
+    if isinstance(error, HubError) and error.retry_after_seconds is not None:
         return {"Retry-After": str(error.retry_after_seconds)}
     if isinstance(error, ProblemError):
         return error.headers

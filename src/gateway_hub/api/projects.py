@@ -2,12 +2,13 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, Field, StringConstraints
 
 from gateway_hub.api.authentication import Admin
 from gateway_hub.api.context import HubDependency
 from gateway_hub.api.fields import LEFT_OUT, GivenFields, PathId, Region
+from gateway_hub.api.idempotency import Told, once_of
 from gateway_hub.api.openapi import CONFLICTS, CREATED
 from gateway_hub.api.pages import PageQuery, Pager, PageResponse
 from gateway_hub.api.routes import ApiRoute
@@ -58,12 +59,18 @@ class ProjectPageResponse(PageResponse[ProjectResponse]):
     responses={**CREATED, **CONFLICTS},
 )
 async def create_project(
-    hub: HubDependency, _caller: Admin, request: CreateProjectRequest, response: Response
+    hub: HubDependency,
+    _caller: Admin,
+    request: CreateProjectRequest,
+    response: Response,
+    http_request: Request,
 ) -> ProjectResponse:
     """Make a project: nothing in it is seen from any other."""
-    project = await hub.access.create_project(request.name, request.region, request.if_uncertain)
-    response.headers["Location"] = f"/v1/projects/{project.id}"
-    return _to_response(project)
+    once = once_of(http_request, _tell_created)
+    project = await hub.access.create_project(
+        request.name, request.region, request.if_uncertain, once
+    )
+    return (await _tell_created(project)).on(response)
 
 
 @router.get("", summary="List projects", operation_id="project_list")
@@ -93,6 +100,10 @@ async def update_project(
     if changes:
         project = await hub.access.change_project(project.id, changes)
     return _to_response(project)
+
+
+async def _tell_created(project: Project) -> Told[ProjectResponse]:
+    return Told(_to_response(project), status=201, location=f"/v1/projects/{project.id}")
 
 
 def _to_response(project: Project) -> ProjectResponse:

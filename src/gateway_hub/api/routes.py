@@ -10,7 +10,8 @@ from starlette.responses import Response
 
 from gateway_hub.api.authentication import authenticate
 from gateway_hub.api.bodies import read_json
-from gateway_hub.api.problems import SAFE_HEADERS
+from gateway_hub.api.idempotency import answer_once, find_key
+from gateway_hub.api.problems import EXTRA_HEADERS, SAFE_HEADERS
 from gateway_hub.api.refused_fields import escape_pointer
 from gateway_hub.domain.errors import InvalidInputError
 
@@ -26,14 +27,21 @@ class ApiRoute(APIRoute):
         """Return the handler of requests that FastAPI builds, behind our own checks."""
         handle = super().get_route_handler()
         takes_body = self.body_field is not None
+        acts = "POST" in (self.methods or ())
 
         async def handle_known_caller(request: Request) -> Response:
             await authenticate(request)
             _check_query(request)
             if takes_body:
                 request = await read_json(request, limit_bytes=self.body_limit_bytes)
-            response = await handle(request)
+            key = find_key(request) if acts else None
+            if key is None:
+                response = await handle(request)
+            else:
+                response = await answer_once(request, key, handle)
             response.headers.update(SAFE_HEADERS)
+            if EXTRA_HEADERS in request.scope:
+                response.headers.update(request.scope[EXTRA_HEADERS])
             return response
 
         return handle_known_caller
