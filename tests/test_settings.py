@@ -15,6 +15,7 @@ PROMISED = {
     "GATEWAY_HUB_PUBLIC_URLS",
     "GATEWAY_HUB_LOG_LEVEL",
     "GATEWAY_HUB_LONG_POLL_SECONDS",
+    "GATEWAY_HUB_WEBHOOK_ALLOWED_NETWORKS",
 }
 
 
@@ -101,11 +102,17 @@ def test_lists_are_split_at_commas(
 WRONG = [
     pytest.param({"port": 65536}, id="port-too-high"),
     pytest.param({"long_poll_seconds": 51}, id="longer-than-the-app-waits"),
+    pytest.param({"workers": 0, "database_url": "postgresql://db/hub"}, id="nobody-works"),
+    pytest.param({"workers": 65, "database_url": "postgresql://db/hub"}, id="too-many-workers"),
+    pytest.param({"workers": 2}, id="several-processes-on-one-file"),
+    pytest.param({"direct_database_url": "postgresql://db/hub"}, id="nothing-to-go-past"),
     pytest.param({"log_level": "LOUD"}, id="unknown-level"),
     pytest.param({"public_urls": "hub.example"}, id="url-without-scheme"),
     pytest.param({"medic_paths": "old"}, id="path-without-slash"),
     pytest.param({"envaya_paths": "/{x}"}, id="path-with-braces"),
     pytest.param({"medic_paths": "/old/", "envaya_paths": "/old"}, id="one-path-for-both"),
+    pytest.param({"webhook_allowed_networks": "lan"}, id="a-name-for-a-network"),
+    pytest.param({"webhook_allowed_networks": "10.0.0.1/8"}, id="bits-beyond-the-prefix"),
 ]
 
 
@@ -113,6 +120,11 @@ WRONG = [
 def test_values_that_cannot_work_are_refused(wrong: dict[str, object]) -> None:
     with pytest.raises(ValidationError):
         load_settings(**wrong)
+
+
+def test_networks_webhooks_may_reach_are_kept_as_networks() -> None:
+    settings = load_settings(webhook_allowed_networks="10.1.0.0/16, 192.0.2.7 ,FD00::/8")
+    assert settings.webhook_allowed_networks == ["10.1.0.0/16", "192.0.2.7/32", "fd00::/8"]
 
 
 def test_postgresql_is_not_migrated_at_start_unless_asked() -> None:

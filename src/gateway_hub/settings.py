@@ -6,8 +6,11 @@ from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from gateway_hub.domain.retention import LEAST_RETENTION
+from gateway_hub.domain.webhooks.addresses import parse_networks
 
 PREFIX = "GATEWAY_HUB_"
 ENV_FILE = ".env"
@@ -32,7 +35,18 @@ class Settings(BaseSettings):
     database_url: str | None = Field(
         None,
         description="`postgresql+asyncpg://…` or `sqlite+aiosqlite:///…`; SQLite in the data "
-        "folder if not given.",
+        "folder if not given. With `?pgbouncer=true` it goes through a pooler.",
+    )
+    direct_database_url: str | None = Field(
+        None,
+        description="The same PostgreSQL past a pooler: processes tell one another there what "
+        "happens, and the schema is migrated there.",
+    )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        description="Processes of `serve` that share the port; more than one need PostgreSQL.",
     )
     secret_keys: Annotated[list[SecretStr], NoDecode] = Field(
         default_factory=list,
@@ -72,6 +86,37 @@ class Settings(BaseSettings):
         description="Silence after which a phone counts as away at the latest; sooner for one that "
         "usually asks more often.",
     )
+    requests_per_minute: int = Field(
+        60_000,
+        ge=0,
+        le=10_000_000,
+        description="Requests to the REST API that one API key may make, in each process; 0: any.",
+    )
+    refusals_per_minute: int = Field(
+        60,
+        ge=0,
+        le=1_000_000,
+        description="Requests without a valid API key that are answered 401 to one address, in "
+        "each process, before they are answered 429; 0: all.",
+    )
+    max_queued_messages: int = Field(
+        1_000_000,
+        ge=0,
+        description="Messages a project may have queued, about, before further ones are answered "
+        "503; 0: any number.",
+    )
+    retention_days: int | None = Field(
+        None,
+        ge=LEAST_RETENTION.days,
+        le=36_500,
+        description="Days after their last change that messages which are over, and bad items that "
+        "were put aside, are removed; never if not given.",
+    )
+    webhook_allowed_networks: Annotated[list[str], NoDecode] = Field(
+        default_factory=list,
+        description="Addresses or networks that webhooks may reach although they are not public, "
+        "comma-separated.",
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least important lines to log."
     )
@@ -97,6 +142,7 @@ class Settings(BaseSettings):
         "trusted_proxies",
         "medic_paths",
         "envaya_paths",
+        "webhook_allowed_networks",
         mode="before",
     )
     @classmethod
@@ -121,6 +167,18 @@ class Settings(BaseSettings):
                 raise ValueError("a path begins with / and holds no braces")
         return [path.rstrip("/") or "/" for path in paths]
 
+    @field_validator("webhook_allowed_networks")
+    @classmethod
+    def _check_networks(cls, networks: list[str]) -> list[str]:
+        return [str(network) for network in parse_networks(networks)]
+
+    @field_validator("direct_database_url", "workers")
+    @classmethod
+    def _check_for_postgres(cls, value: str | int | None, info: ValidationInfo) -> object:
+        if value not in {None, 1} and _is_sqlite(info.data.get("database_url")):
+            raise ValueError("this needs PostgreSQL: a SQLite file serves one process, directly")
+        return value
+
     @model_validator(mode="after")
     def _check_paths_differ(self) -> Self:
         if set(self.medic_paths) & set(self.envaya_paths):
@@ -137,7 +195,7 @@ class Settings(BaseSettings):
     @property
     def is_embedded(self) -> bool:
         """Whether the database is a SQLite file, so that the hub needs nothing else."""
-        return self.effective_database_url.startswith("sqlite")
+        return _is_sqlite(self.database_url)
 
     @property
     def key_file(self) -> Path:
@@ -148,6 +206,10 @@ class Settings(BaseSettings):
     def migrates_at_start(self) -> bool:
         """Whether `serve` brings the schema to head."""
         return self.is_embedded if self.migrate_at_start is None else self.migrate_at_start
+
+
+def _is_sqlite(database_url: str | None) -> bool:
+    return database_url is None or database_url.startswith("sqlite")
 
 
 def load_settings(**overrides: object) -> Settings:

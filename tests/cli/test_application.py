@@ -5,7 +5,10 @@ import pytest
 
 from tests.cli.conftest import Run
 
-COMMANDS = {"serve", "init", "config", "doctor", "device", "message", "key", "project", "db"}
+COMMANDS = {
+    *("serve", "init", "demo", "phone", "config", "doctor"),
+    *("device", "message", "key", "project", "db"),
+}
 SLOW = ("fastapi", "sqlalchemy", "pydantic_settings", "httpx", "structlog", "rich", "uvicorn")
 
 
@@ -37,6 +40,8 @@ WRONG = [
     pytest.param(["device", "create", "--name", "x", "--protocol", "smtp"], id="unknown-protocol"),
     pytest.param(["message", "send", "1", "x", "--device", "a", "--tag", "b"], id="both-routes"),
     pytest.param(["message", "send", "1", "x", "--metadata", "novalue"], id="malformed-metadata"),
+    pytest.param(["phone", "--server", "http://127.0.0.1:1/"], id="phone-without-protocol"),
+    pytest.param(["phone", "--protocol", "medic", "--receive", "x"], id="sms-without-sender"),
 ]
 
 

@@ -106,6 +106,13 @@ def test_a_message_is_queued_shown_and_cancelled(run: Run) -> None:
     assert run("message", "list", "--status", "queued", "--json").json()["data"] == []
 
 
+def test_a_message_is_sent_in_plain_typography_if_that_is_asked(run: Run) -> None:
+    curly = "it\N{RIGHT SINGLE QUOTATION MARK}s"
+    sent = run("message", "send", "+255712345678", curly, "--transliterate", "--json").json()
+    assert sent["text"] == "it's"
+    assert run("message", "send", "+255712345678", curly, "--json").json()["text"] == curly
+
+
 @pytest.mark.parametrize(("limit", "more"), [(1, True), (2, True), (3, False), (9, False)])
 def test_a_list_is_cut_where_it_is_asked(run: Run, limit: int, more: bool) -> None:
     for text in ("a", "b", "c"):

@@ -4,13 +4,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy.engine import make_url
 
 from gateway_hub.storage.process_lock import ProcessLock
 from tests import postgres
 from tests.cli.conftest import Run
 from tests.conftest import DATABASES
+from tests.pgbouncer import running_pooler
 
-HEAD = "0001"
+VERSIONS = Path(__file__).parents[2] / "alembic" / "versions"
+HEAD = max(file.name for file in VERSIONS.glob("0*.py")).partition("_")[0]
 
 
 @pytest.fixture(params=DATABASES)
@@ -123,3 +126,46 @@ def test_any_other_database_is_refused(run: Run, command: list[str], url: str) -
     assert ran.exit_code == 1
     assert "GATEWAY_HUB_DATABASE_URL must begin with" in ran.out + ran.err
     assert "s3cret" not in ran.out + ran.err
+
+
+@pytest.mark.postgres
+def test_a_pooler_nobody_spoke_of_is_told(run: Run, postgres_server: str) -> None:
+    keys = run("config", "--new-secret-key").out.strip()
+    with running_pooler(postgres_server) as pooled, postgres.empty_database(postgres_server) as url:
+        through = make_url(pooled).set(database=make_url(url).database).render_as_string()
+        ran = run("serve", "--port", "0", database_url=through, secret_keys=keys)
+        assert (ran.exit_code, ran.out) == (1, "")
+        assert ran.err == (
+            "gateway-hub: a connection pooler stands before PostgreSQL: "
+            "add ?pgbouncer=true to GATEWAY_HUB_DATABASE_URL\n"
+        )
+        pooled_url = f"{through}?pgbouncer=true"
+        assert run("db", "upgrade", database_url=pooled_url).exit_code == 0
+        examined = run("doctor", database_url=pooled_url, secret_keys=keys)
+        assert "✓ postgresql" in examined.out
+        assert "! notices: a pooler swallows what processes tell one another" in examined.out
+        examined = run("doctor", database_url=pooled_url, direct_database_url=url, secret_keys=keys)
+        assert "✓ notices" in examined.out
+
+
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("sslmode=yes", "GATEWAY_HUB_DATABASE_URL: sslmode in the database URL must be one of"),
+        ("pgbouncer=1", "GATEWAY_HUB_DATABASE_URL: pgbouncer in the database URL must be true"),
+        ("sslmod=require", "GATEWAY_HUB_DATABASE_URL: the database URL has an unknown parameter"),
+    ],
+)
+def test_a_parameter_of_the_url_that_cannot_be_is_told(run: Run, query: str, told: str) -> None:
+    ran = run("db", "current", database_url=f"postgresql://hub:s3cret@db/sms?{query}")
+    assert (ran.exit_code, len(ran.err.splitlines())) == (1, 1)
+    assert told in ran.err
+    assert "s3cret" not in ran.err
+
+
+def test_a_direct_url_of_another_kind_is_told(run: Run) -> None:
+    urls = {"database_url": "postgresql://db/sms", "direct_database_url": "mysql://:s3cret@db/sms"}
+    ran = run("db", "current", **urls)
+    assert ran.exit_code == 1
+    assert "GATEWAY_HUB_DIRECT_DATABASE_URL must begin with" in ran.err
+    assert "s3cret" not in ran.err

@@ -2,7 +2,7 @@
 
 import typer
 
-from gateway_hub.cli import database, devices, keys, messages, operation, projects
+from gateway_hub.cli import database, devices, keys, messages, operation, projects, simulation
 
 app = typer.Typer(
     name="gateway-hub",
@@ -14,6 +14,8 @@ app = typer.Typer(
 )
 app.command()(operation.serve)
 app.command()(operation.init)
+app.command()(simulation.demo)
+app.command()(simulation.phone)
 app.add_typer(devices.app, name="device")
 app.add_typer(messages.app, name="message")
 app.add_typer(keys.app, name="key")

@@ -1,15 +1,20 @@
-"""``gateway-hub db``: the schema of the database."""
+"""``gateway-hub db``: the schema of the database, and work on its rows."""
 
 import asyncio
-from typing import Annotated
+import sys
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from gateway_hub.cli.options import AsJson, DatabaseUrl, DataDir, Yes
 from gateway_hub.cli.output import show_json
 from gateway_hub.cli.session import load_settings
+from gateway_hub.domain.retention import LEAST_RETENTION
 
-app = typer.Typer(help="The database schema.", no_args_is_help=True)
+if TYPE_CHECKING:
+    from gateway_hub.services.retention import Purged
+
+app = typer.Typer(help="The database: its schema, and old rows in it.", no_args_is_help=True)
 
 
 @app.command()
@@ -66,3 +71,70 @@ def check(*, data_dir: DataDir = None, database_url: DatabaseUrl = None) -> None
     settings = load_settings(data_dir=data_dir, database_url=database_url)
     asyncio.run(schema.require_head(settings))
     typer.echo("The schema is at head.")
+
+
+@app.command()
+def purge(
+    *,
+    older_than: Annotated[
+        int,
+        typer.Option(
+            metavar="DAYS",
+            min=LEAST_RETENTION.days,
+            max=36_500,
+            help="How long ago the last change was, at the least.",
+        ),
+    ],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what would go.")] = False,
+    yes: Yes = False,
+    data_dir: DataDir = None,
+    database_url: DatabaseUrl = None,
+    as_json: AsJson = False,
+) -> None:
+    """Remove messages that are over, and bad items, as GATEWAY_HUB_RETENTION_DAYS does.
+
+    On SQLite no hub may run meanwhile.
+    """
+    from gateway_hub.cli import upkeep
+
+    settings = load_settings(data_dir=data_dir, database_url=database_url)
+    old = asyncio.run(upkeep.count_old(settings, older_than))
+    found = f"{old.messages} messages and {old.quarantined} bad items"
+    if dry_run:
+        _show_purged(old, f"{found} would be removed.", as_json=as_json)
+        return
+    if not yes:
+        typer.confirm(f"Remove {found} for good?", abort=True, err=True)
+    with typer.progressbar(length=old.messages + old.quarantined, file=sys.stderr) as bar:
+
+        def show(so_far: "Purged") -> None:
+            bar.update(so_far.messages + so_far.quarantined - bar.pos)
+
+        purged = asyncio.run(upkeep.remove_old(settings, older_than, show))
+    removed = f"{purged.messages} messages and {purged.quarantined} bad items"
+    _show_purged(purged, f"{removed} were removed.", as_json=as_json)
+
+
+def _show_purged(purged: "Purged", sentence: str, *, as_json: bool) -> None:
+    if as_json:
+        show_json({"messages": purged.messages, "quarantined": purged.quarantined})
+    else:
+        typer.echo(sentence)
+
+
+@app.command()
+def recount(
+    *, data_dir: DataDir = None, database_url: DatabaseUrl = None, as_json: AsJson = False
+) -> None:
+    """Put right the backlogs and statistics after messages were changed by hand.
+
+    On SQLite no hub may run meanwhile.
+    """
+    from gateway_hub.cli import upkeep
+
+    settings = load_settings(data_dir=data_dir, database_url=database_url)
+    counted = asyncio.run(upkeep.recount(settings))
+    if as_json:
+        show_json({"messages": counted})
+    else:
+        typer.echo(f"Counted {counted} messages.")

@@ -1,12 +1,12 @@
 """``gateway-hub device``: the phones of a project."""
 
-import sys
 from typing import Annotated, Any
 
 import typer
 
-from gateway_hub.cli.options import AsJson, DataDir, InProject, Limit, Yes
-from gateway_hub.cli.output import show_fields, show_json, show_table
+from gateway_hub.cli.listing import show_page
+from gateway_hub.cli.options import AsJson, DataDir, InProject, Limit, Yes, read_secret
+from gateway_hub.cli.output import show_fields, show_json
 from gateway_hub.cli.session import connect
 from gateway_hub.domain.devices import Protocol
 
@@ -52,7 +52,7 @@ def create(
         "server_url": server_url,
         "region": region,
         "send_limit": _pair(segments=segments, seconds=seconds),
-        "credentials": _pair(username=username, password=_read_secret(password)),
+        "credentials": _pair(username=username, password=read_secret(password)),
     }
     with connect(project=project, data_dir=data_dir) as api:
         _show(api.post("devices", body=body), as_json=as_json)
@@ -68,11 +68,7 @@ def list_devices(
 ) -> None:
     """List devices, newest first."""
     with connect(project=project, data_dir=data_dir) as api:
-        page = api.list_all("devices", limit=limit)
-    if as_json:
-        show_json(page)
-    else:
-        show_table(page["data"], _COLUMNS)
+        show_page(api.list_all("devices", limit=limit), _COLUMNS, as_json=as_json)
 
 
 @app.command()
@@ -112,7 +108,7 @@ def credentials(
     as_json: AsJson = False,
 ) -> None:
     """Give a device new credentials. They are shown now and never again."""
-    body = {"grace_seconds": grace_seconds, "password": _read_secret(password)}
+    body = {"grace_seconds": grace_seconds, "password": read_secret(password)}
     with connect(project=project, data_dir=data_dir) as api:
         _show(api.post("devices", device_id, "credentials", body=body), as_json=as_json)
 
@@ -133,7 +129,3 @@ def _show(device: dict[str, Any], *, as_json: bool) -> None:
 
 def _pair(**parts: object) -> dict[str, object] | None:
     return {name: value for name, value in parts.items() if value is not None} or None
-
-
-def _read_secret(given: str | None) -> str | None:
-    return sys.stdin.readline().rstrip("\n") if given == "-" else given

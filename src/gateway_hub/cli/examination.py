@@ -20,7 +20,13 @@ from gateway_hub.cli.stored_secrets import count_unreadable, has_envaya_without_
 from gateway_hub.secret_keys import load_secret_keys
 from gateway_hub.services.secrets import SecretBox
 from gateway_hub.settings import Settings, load_settings
-from gateway_hub.storage.engines import check_durability, create_reader_engine, normalise_url
+from gateway_hub.storage.database import Database
+from gateway_hub.storage.engines import (
+    check_durability,
+    check_way,
+    create_writer_engine,
+    normalise_url,
+)
 
 _FEW_FILES = 4096
 _GIB = 1 << 30
@@ -109,6 +115,7 @@ def _checks_for(settings: Settings) -> dict[str, Check]:
         checks["sqlite"] = _check_sqlite
     else:
         checks["postgresql"] = _check_postgres
+        checks["notices"] = _check_notices
     if _has_database(settings):
         checks["schema"] = _check_schema
         checks["stored secrets"] = _check_stored_secrets
@@ -162,13 +169,27 @@ async def _check_sqlite(_settings: Settings) -> Seen:
 
 
 async def _check_postgres(settings: Settings) -> Seen:
-    engine = create_reader_engine(normalise_url(settings.effective_database_url))
+    url = normalise_url(settings.effective_database_url)
+    engine = create_writer_engine(url)
     try:
         async with engine.connect() as connection:
+            await check_way(connection, url)
             await check_durability(connection)
     finally:
         await engine.dispose()
     return Verdict.OK, "reachable; a commit is on disk when it is answered"
+
+
+async def _check_notices(settings: Settings) -> Seen:
+    database = Database(settings.effective_database_url, settings.direct_database_url)
+    try:
+        if await database.line.can_open():
+            return Verdict.OK, "processes tell one another at once"
+    finally:
+        await database.stop()
+    return Verdict.WARNING, (
+        "a pooler swallows what processes tell one another: set GATEWAY_HUB_DIRECT_DATABASE_URL"
+    )
 
 
 async def _check_schema(settings: Settings) -> Seen:

@@ -12,8 +12,8 @@ from gateway_hub.ops.escaping import escape_controls
 from gateway_hub.ops.redaction import redact
 from gateway_hub.secret_keys import SecretKeysMissingError
 from gateway_hub.settings import PREFIX, Settings, UnknownSettingError
-from gateway_hub.storage.engines import normalise_url
-from gateway_hub.storage.faults import is_transient
+from gateway_hub.storage.engines import POOLER_ADVICE, normalise_url
+from gateway_hub.storage.faults import is_refused_by_pooler, is_transient
 from gateway_hub.storage.process_lock import DatabaseInUseError
 
 _SELF_EXPLAINING: dict[type[Exception], ExitCode] = {
@@ -64,6 +64,8 @@ def _find_database_fault(error: Exception, settings: Settings) -> CommandError |
         return CommandError(
             "PostgreSQL support is not installed. Run: pip install 'gateway-hub[postgres]'"
         )
+    if is_refused_by_pooler(error):
+        return CommandError(POOLER_ADVICE)
     if not settings.is_embedded and is_transient(error):
         url = normalise_url(settings.effective_database_url)
         where = f"PostgreSQL at {url.host or 'localhost'}:{url.port or 5432}/{url.database or ''}"

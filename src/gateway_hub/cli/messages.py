@@ -5,8 +5,9 @@ from typing import Annotated
 
 import typer
 
+from gateway_hub.cli.listing import show_page
 from gateway_hub.cli.options import AsJson, DataDir, InProject, Limit
-from gateway_hub.cli.output import show_fields, show_json, show_table
+from gateway_hub.cli.output import show_fields, show_json
 from gateway_hub.cli.session import connect
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Direction, IfUncertain
@@ -22,6 +23,9 @@ def send(
     *,
     to: Annotated[str, typer.Argument(help="Recipient's number.")],
     text: Annotated[str, typer.Argument(help="The text; - reads it from standard input.")],
+    transliterate: Annotated[
+        bool, typer.Option("--transliterate", help="Plain quotes and dashes where that is cheaper.")
+    ] = False,
     device: Annotated[
         str | None, typer.Option(metavar="ID", help="Only through this device.")
     ] = None,
@@ -52,6 +56,7 @@ def send(
     body = {
         "to": to,
         "text": sys.stdin.read().rstrip("\n") if text == "-" else text,
+        "transliterate": transliterate or None,
         "route": _route(device, tag),
         "priority": priority,
         "send_at": send_at,
@@ -91,10 +96,7 @@ def list_messages(
             contact=contact,
             reference=reference,
         )
-    if as_json:
-        show_json(page)
-    else:
-        show_table(page["data"], _COLUMNS)
+    show_page(page, _COLUMNS, as_json=as_json)
 
 
 @app.command()

@@ -16,6 +16,12 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
     data_dir: DataDir = None,
     database_url: DatabaseUrl = None,
+    direct_database_url: Annotated[
+        str | None, typer.Option(help="The same PostgreSQL, past a pooler.")
+    ] = None,
+    workers: Annotated[
+        int | None, typer.Option(help="Processes that share the port; PostgreSQL only.")
+    ] = None,
     public_urls: Annotated[
         str | None, typer.Option(help="URLs under which phones reach the hub, comma-separated.")
     ] = None,
@@ -34,6 +40,22 @@ def serve(
     offline_after_seconds: Annotated[
         float | None, typer.Option(help="Silence after which a phone counts as away.")
     ] = None,
+    retention_days: Annotated[
+        int | None, typer.Option(help="Days after which what is over is removed; else it is kept.")
+    ] = None,
+    requests_per_minute: Annotated[
+        int | None, typer.Option(help="Requests one API key may make; 0: any number.")
+    ] = None,
+    refusals_per_minute: Annotated[
+        int | None, typer.Option(help="Requests without a valid key of one address; 0: all.")
+    ] = None,
+    max_queued_messages: Annotated[
+        int | None, typer.Option(help="Messages a project may have queued; 0: any number.")
+    ] = None,
+    webhook_allowed_networks: Annotated[
+        str | None,
+        typer.Option(help="Networks webhooks may reach although not public, comma-separated."),
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
     log_format: Annotated[str | None, typer.Option(help="auto, console or json.")] = None,
     migrate_at_start: Annotated[
@@ -41,24 +63,34 @@ def serve(
     ] = None,
 ) -> None:
     """Run the hub. Every setting is also an environment variable; see `gateway-hub config`."""
-    from gateway_hub.cli import server
+    from gateway_hub.cli import server, supervisor
 
     settings = load_settings(
         host=host,
         port=port,
         data_dir=data_dir,
         database_url=database_url,
+        direct_database_url=direct_database_url,
+        workers=workers,
         public_urls=public_urls,
         trusted_proxies=trusted_proxies,
         medic_paths=medic_paths,
         envaya_paths=envaya_paths,
         long_poll_seconds=long_poll_seconds,
         offline_after_seconds=offline_after_seconds,
+        retention_days=retention_days,
+        requests_per_minute=requests_per_minute,
+        refusals_per_minute=refusals_per_minute,
+        max_queued_messages=max_queued_messages,
+        webhook_allowed_networks=webhook_allowed_networks,
         log_level=log_level and log_level.upper(),
         log_format=log_format and log_format.lower(),
         migrate_at_start=migrate_at_start,
     )
-    server.serve(settings)
+    if settings.workers > 1:
+        supervisor.serve(settings)
+    else:
+        server.serve(settings)
 
 
 def init(

@@ -1,5 +1,6 @@
 """Options that many commands share."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -16,3 +17,8 @@ DatabaseUrl = Annotated[
 ]
 Limit = Annotated[int, typer.Option(min=1, help="Show no more than this many.")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+
+def read_secret(given: str | None) -> str | None:
+    """Return *given*, or for ``-`` a line of standard input: no other user sees that one."""
+    return sys.stdin.readline().rstrip("\n") if given == "-" else given

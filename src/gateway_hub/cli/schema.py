@@ -1,5 +1,7 @@
 """The database schema: where it is, to head, back; and the refusal to work with another one."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from gateway_hub.storage.engines import (
     is_sqlite,
     normalise_url,
 )
+from gateway_hub.storage.postgres_urls import ParameterError
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,13 +37,24 @@ def find_sqlite_file(settings: Settings) -> Path | None:
 
     Raises CommandError for a URL of any other database.
     """
-    try:
+    with _naming("GATEWAY_HUB_DATABASE_URL"):
         url = normalise_url(settings.effective_database_url)
+    if settings.direct_database_url is not None:
+        with _naming("GATEWAY_HUB_DIRECT_DATABASE_URL"):
+            normalise_url(settings.direct_database_url)
+    return Path(url.database) if is_sqlite(url) and url.database else None
+
+
+@contextmanager
+def _naming(setting: str) -> Iterator[None]:
+    try:
+        yield
+    except ParameterError as error:
+        raise CommandError(f"a setting is wrong: {setting}: {error}") from error
     except Exception as error:
         raise CommandError(
-            "GATEWAY_HUB_DATABASE_URL must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://"
+            f"{setting} must begin with sqlite+aiosqlite:/// or postgresql+asyncpg://"
         ) from error
-    return Path(url.database) if is_sqlite(url) and url.database else None
 
 
 async def read_revisions(settings: Settings) -> Revisions:
@@ -72,7 +86,7 @@ async def upgrade(settings: Settings) -> Revisions:
     """Bring the schema to head and return where it was; a running hub on SQLite refuses this."""
     before = await read_revisions(settings)
     with explaining(settings):
-        database = Database(settings.effective_database_url)
+        database = Database(settings.effective_database_url, settings.direct_database_url)
         try:
             await database.start(migrate=True)
         finally:
@@ -83,8 +97,8 @@ async def upgrade(settings: Settings) -> Revisions:
 async def downgrade(settings: Settings, revision: str) -> Revisions:
     """Take the schema back to *revision* and return where it is then."""
     with explaining(settings):
-        database = Database(settings.effective_database_url)
-        engine = create_writer_engine(database.url)
+        database = Database(settings.effective_database_url, settings.direct_database_url)
+        engine = create_writer_engine(database.direct_url)
         try:
             await database.start(migrate=False)  # takes the lock of a SQLite file
             async with engine.connect() as connection:

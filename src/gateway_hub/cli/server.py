@@ -35,10 +35,20 @@ _STOP_SECONDS = 9.5
 
 def serve(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT. Raises CommandError when the start fails."""
+    configure(settings)
+    with new_runner() as runner:
+        runner.run(_serve(settings))
+
+
+def configure(settings: Settings) -> None:
+    """Let all that this process has to say go into the log."""
     configure_logging(settings.log_level, settings.log_format)
     logging.captureWarnings(capture=True)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(settings))
+
+
+def new_runner() -> asyncio.Runner:
+    """Return what runs a server's coroutines."""
+    return asyncio.Runner(loop_factory=uvloop.new_event_loop)
 
 
 class HubServer(uvicorn.Server):
@@ -117,10 +127,10 @@ async def _announce(own: OwnHub, url: str) -> None:
     if settings.is_embedded:
         running = RunningFile(url, os.getpid(), own.operator_token)
         write_running_file(settings.data_dir, running)
-    typer.echo(_ready_text(settings, url))
+    typer.echo(ready_text(settings, url))
     if first is not None:
         typer.echo(first_key_text(first.secret))
-    _settle_garbage_collector()
+    settle_garbage_collector()
 
 
 def first_key_text(secret: str) -> str:
@@ -128,7 +138,8 @@ def first_key_text(secret: str) -> str:
     return f"\nThe first admin key. It is not shown again:\n\n  {secret}\n"
 
 
-def _ready_text(settings: Settings, url: str) -> str:
+def ready_text(settings: Settings, url: str) -> str:
+    """Return what is said once the hub answers at *url*."""
     lines = [
         f"gateway-hub {__version__} is ready at {url}",
         f"  API docs  {url}/docs",
@@ -137,10 +148,12 @@ def _ready_text(settings: Settings, url: str) -> str:
     ]
     if not settings.is_embedded:
         lines.append(f"  database  {redact(settings.effective_database_url)}")
+    if settings.workers > 1:
+        lines.append(f"  workers   {settings.workers}")
     return "\n".join(lines)
 
 
-def _settle_garbage_collector() -> None:
+def settle_garbage_collector() -> None:
     """Keep the collector from the objects that stay: its pauses set the slowest answers."""
     gc.collect()
     gc.freeze()
