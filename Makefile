@@ -7,13 +7,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras \
 	--group build --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
 
-.PHONY: run test check format crash lock clean help
+.PHONY: run demo test check format crash simulate bench lock clean help
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 run: $(VENV)/.ready-to-run ## Set up and start the hub on 127.0.0.1:8080
 	$(BIN)/gateway-hub serve
+
+demo: $(VENV)/.ready-to-run ## Set up and show a hub, two simulated phones, a message each way
+	$(BIN)/gateway-hub demo
 
 test: $(VENV)/.ready-to-test ## Set up and run all tests
 	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
@@ -31,6 +34,12 @@ format: $(VENV)/.ready-to-test ## Format and mend what can be mended
 
 crash: $(VENV)/.ready-to-test ## Kill the hub 20 times under load, on both databases, and count what is lost
 	$(BIN)/python -m tests.crash.kill_hub --kills 20
+
+simulate: $(VENV)/.ready-to-test ## Run 10,000 seeds of the simulation
+	$(BIN)/python -m tests.simulation --seeds 10000
+
+bench: $(VENV)/.ready-to-test ## Measure; writes benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks all --record
 
 lock: $(VENV)/.ready-to-test ## Resolve the dependencies anew
 	$(PIP) install uv

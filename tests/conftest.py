@@ -9,6 +9,8 @@ from pathlib import Path
 import hypothesis
 import pytest
 
+from gateway_hub.domain.clock import to_epoch_ms
+from gateway_hub.domain.ids import IdSource, use_source
 from gateway_hub.services.hub import Hub, HubOptions
 from gateway_hub.services.secrets import SecretBox
 from gateway_hub.storage.database import Database
@@ -38,9 +40,12 @@ class FakeClock:
 
 
 @pytest.fixture
-def clock() -> FakeClock:
-    """A clock set to noon of 2026-03-01, UTC."""
-    return FakeClock()
+def clock() -> Iterator[FakeClock]:
+    """A clock set to noon of 2026-03-01, UTC; ids are made by it too."""
+    clock = FakeClock()
+    before = use_source(IdSource(lambda: to_epoch_ms(clock.now)))
+    yield clock
+    use_source(before)
 
 
 @pytest.fixture(scope="session")
@@ -87,9 +92,10 @@ async def make_hub(database_url: str, tmp_path: Path, clock: FakeClock) -> Async
     key = SecretBox.generate_key()
     async with AsyncExitStack() as stack:
 
-        async def make(*, url: str = database_url) -> Hub:
+        async def make(*, url: str = database_url, direct_url: str | None = None) -> Hub:
             options = HubOptions(
                 database_url=url,
+                direct_database_url=direct_url,
                 attachments_folder=tmp_path / "attachments",
                 secret_keys=[key],
                 migrate=True,

@@ -11,31 +11,26 @@ from gateway_hub.storage.inbound import Receipt
 
 def answer_before_commit() -> None:
     """Tell callers of success first and commit a little later."""
-    commit_group: Any = transactions.CommitGroup
-    run_each = commit_group._run_each
+    module: Any = transactions
+    run = module._run
 
-    async def run_and_tell(self: Any, connection: Any, jobs: list[Any]) -> None:
-        await run_each(self, connection, jobs)
-        for job in jobs:
+    async def run_and_tell(unit: list[Any], connection: Any) -> None:
+        await run(unit, connection)
+        for job in unit:
             job.settle()
         await asyncio.sleep(0.3)
 
-    async def commit_together(self: Any, jobs: list[Any]) -> None:
-        async with self._engine.begin() as connection:
-            await self._run_each(connection, jobs)
-
-    commit_group._run_each = run_and_tell
-    commit_group._commit_together = commit_together
+    module._run = run_and_tell
 
 
 def forget_receipts() -> None:
     """Take every inbound message for a new one."""
     rows: Any = inbound
 
-    async def record_receipt(_tx: Any, **values: Any) -> Receipt:
-        return Receipt(values["message_id"], values["content_digest"], 0)
+    async def claim_receipts(_tx: Any, claims: Any, _now: Any) -> dict[str, Receipt]:
+        return {claim.message_id: claim for claim in claims}
 
-    rows.record_receipt = record_receipt
+    rows.claim_receipts = claim_receipts
 
 
 PLANTED = {"answer-before-commit": answer_before_commit, "forget-receipts": forget_receipts}
