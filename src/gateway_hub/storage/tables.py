@@ -1,5 +1,7 @@
 """The schema, as SQLAlchemy tables. Alembic migrations make it; a test holds the two together."""
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -70,6 +72,7 @@ api_keys = Table(
     Column("created_at", UtcMoment(), nullable=False),
     Column("expires_at", UtcMoment()),
     Column("revoked_at", UtcMoment()),
+    Column("tag", String(64)),
     UniqueConstraint("key_hash"),
     Index(None, "project_id", "id"),
 )
@@ -173,6 +176,7 @@ messages = Table(
     Column("sms_received_at", UtcMoment()),
     Column("created_at", UtcMoment(), nullable=False),
     Column("updated_at", UtcMoment(), nullable=False),
+    Column("status_callback", String(2048)),
     _one_of("direction", Direction),
     _one_of("type", MessageType),
     _one_of("status", Status),
@@ -420,3 +424,32 @@ idempotency_keys = Table(
     Column("created_at", UtcMoment(), nullable=False),
     Index(None, "created_at"),
 )
+
+
+def _log_columns() -> list[Column[Any]]:
+    return [
+        Column("seq", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+        Column("id", id_type(), nullable=False),
+        # No foreign keys: what an event is about may be removed before it.
+        Column("project_id", id_type(), nullable=False),
+        Column("type", String(32), nullable=False),
+        Column("timestamp", UtcMoment(), nullable=False),
+        Column("message_id", id_type()),
+        Column("device_id", id_type()),
+        Column("route_tag", String(64)),
+        Column("status_callback", String(2048)),
+        Column("data", Text, nullable=False),
+    ]
+
+
+events = Table(
+    "events",
+    metadata,
+    *_log_columns(),
+    Index(None, "project_id", "seq"),
+    Index(None, "id", unique=True),
+    sqlite_autoincrement=True,
+)
+
+# Where PostgreSQL's writers put events, until one of them moves what is committed into the log.
+event_inbox = Table("event_inbox", metadata, *_log_columns(), sqlite_autoincrement=True)
