@@ -1,6 +1,6 @@
 """UUIDv7 ids in lower-case text: time-ordered, so new rows land at the end of every index."""
 
-import secrets
+import random
 import threading
 import time
 from collections.abc import Callable
@@ -25,8 +25,13 @@ class IdSource:
     def __init__(
         self,
         now_ms: Callable[[], int] = _system_ms,
-        random_bits: Callable[[int], int] = secrets.randbits,
+        random_bits: Callable[[int], int] = random.getrandbits,
     ) -> None:
+        """Take randomness from a generator: it has to tell ids apart, not to keep a secret.
+
+        Python seeds it anew in a process that was forked. A system call for each id cost more than
+        all the rest of making it.
+        """
         self._now_ms = now_ms
         self._random_bits = random_bits
         self._lock = threading.Lock()

@@ -5,6 +5,7 @@ aside and costs only itself, since an error would make the phone repeat its whol
 import json
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import TypeVar
 
 from gateway_hub.adapters.medic.wire import WirePost
@@ -174,6 +175,7 @@ def _clean(text: str) -> str:
     return clean_inbound_text(text)[0]
 
 
+@lru_cache(maxsize=1024)
 def parse_user_agent(user_agent: str | None) -> tuple[str | None, str | None]:
     """Return app version and phone model of a ``User-Agent``; None for what it does not tell.
 
