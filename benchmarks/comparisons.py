@@ -111,7 +111,14 @@ class _OutboxAside(Outbox):
         self._hub = hub
         self._sessions = sessions
 
-    async def submit(self, project_id: str, draft: MessageDraft, once: object = None) -> Message:  # noqa: ARG002
+    async def submit(
+        self,
+        project_id: str,
+        draft: MessageDraft,
+        once: object = None,  # noqa: ARG002
+        *,
+        tag: str | None = None,  # noqa: ARG002
+    ) -> Message:
         """Return *draft* as a message."""
         project = await self._hub.directory.find_project(project_id)
         if project is None:

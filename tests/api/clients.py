@@ -49,18 +49,22 @@ def connect(app: ASGIApp, token: str | None) -> httpx.AsyncClient:
     return httpx.AsyncClient(transport=transport, base_url=BASE_URL, headers=headers)
 
 
-async def make_key(hub: Hub, scopes: Sequence[KeyScope], project: str = "default") -> str:
-    """Return a key of *project* with *scopes*."""
-    new = await hub.access.create_key(name="key", scopes=frozenset(scopes), project=project)
+async def make_key(
+    hub: Hub, scopes: Sequence[KeyScope], project: str = "default", tag: str | None = None
+) -> str:
+    """Return a key of *project* with *scopes*, limited to *tag* if one is given."""
+    new = await hub.access.create_key(
+        name="key", scopes=frozenset(scopes), project=project, tag=tag
+    )
     return new.secret
 
 
 @asynccontextmanager
 async def connected(
-    app: ASGIApp, hub: Hub, *scopes: KeyScope, project: str = "default"
+    app: ASGIApp, hub: Hub, *scopes: KeyScope, project: str = "default", tag: str | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Yield a client with a key of *project* that has *scopes*: all but admin if none is named."""
-    token = await make_key(hub, scopes or ALL_BUT_ADMIN, project)
+    token = await make_key(hub, scopes or ALL_BUT_ADMIN, project, tag)
     async with connect(app, token) as client:
         yield client
 

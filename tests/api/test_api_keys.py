@@ -8,7 +8,10 @@ from gateway_hub.domain.access import Scope
 from gateway_hub.services.hub import Hub
 from tests.api.clients import connect, connected, problem_of, refused_fields
 
-KEY = ["id", "project_id", "name", "hint", "scopes", "created_at", "expires_at", "revoked_at"]
+KEY = [
+    *("id", "project_id", "name", "hint", "scopes", "tag"),
+    *("created_at", "expires_at", "revoked_at"),
+]
 NOON = "2026-03-01T12:00:00.000Z"
 
 
@@ -93,7 +96,8 @@ async def test_an_admin_makes_keys_of_any_project(
         pytest.param(
             {"expires_at": "2020-01-01T00:00:00Z"}, "/expires_at", "in_the_past", id="past"
         ),
-        pytest.param({"tag": "a"}, "/tag", "unknown_field", id="not offered yet"),
+        pytest.param({"tag": "a b"}, "/tag", "malformed", id="no tag"),
+        pytest.param({"tag": "a", "scopes": ["admin"]}, "/tag", "not_used", id="limited admin"),
         pytest.param({"key": "ghk_x"}, "/key", "unknown_field", id="a key of one's own"),
     ],
 )

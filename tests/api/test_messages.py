@@ -200,7 +200,7 @@ async def test_a_filter_lets_through_what_it_names(
         ("contact", "MPESA"): ["Paid"],
         ("contact", " MPESA "): ["Paid"],
         ("contact", "nobody"): [],
-        ("tag", "clinic-a"): ["tagged", "Paid", "in 100% of_cases"],
+        ("tag", "clinic-a"): ["own", "tagged", "Paid", "in 100% of_cases"],
         ("tag", "clinic_a"): ["other"],
         ("tag", "clinic"): [],
         ("reference", "r-1"): ["tagged"],
@@ -217,7 +217,7 @@ async def test_a_filter_lets_through_what_it_names(
         found = [item["text"] for item in await _list(admin, **{name: value})]
         assert found == texts, (name, value)
     both = await _list(admin, direction="outbound", tag="clinic-a")
-    assert [item["text"] for item in both] == ["tagged"]
+    assert [item["text"] for item in both] == ["own", "tagged"]
 
 
 async def test_a_plus_that_was_not_escaped_is_still_a_plus(admin: httpx.AsyncClient) -> None:

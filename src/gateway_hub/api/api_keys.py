@@ -7,7 +7,7 @@ from pydantic import BaseModel, Field
 
 from gateway_hub.api.authentication import KeysWriter
 from gateway_hub.api.context import HubDependency
-from gateway_hub.api.fields import GivenFields, GivenId, Name, PathId
+from gateway_hub.api.fields import GivenFields, GivenId, Name, PathId, Tag
 from gateway_hub.api.idempotency import Told, once_of
 from gateway_hub.api.openapi import CREATED
 from gateway_hub.api.pages import PageQuery, Pager, PageResponse
@@ -29,6 +29,11 @@ class CreateApiKeyRequest(GivenFields):
     project_id: GivenId | None = Field(
         None, description="Id or name of its project; yours if not given."
     )
+    tag: Tag | None = Field(
+        None,
+        description="Limits the key to devices with this tag and their messages; yours if your own "
+        "key is limited.",
+    )
     expires_at: GivenMoment | None = None
 
 
@@ -40,6 +45,7 @@ class ApiKeyResponse(BaseModel):
     name: str
     hint: str = Field(description="How the key begins.")
     scopes: list[Scope]
+    tag: str | None = Field(description="What the key is limited to; null: all of its project.")
     created_at: Moment
     expires_at: Moment | None
     revoked_at: Moment | None
@@ -75,6 +81,7 @@ async def create_api_key(
         scopes=frozenset(request.scopes),
         project=request.project_id or caller.project_id,
         expires_at=request.expires_at,
+        tag=request.tag,
         by=caller,
         once=once_of(http_request, _tell_created, secret=True),
     )
@@ -85,7 +92,10 @@ async def create_api_key(
 async def list_api_keys(
     hub: HubDependency, caller: KeysWriter, query: Annotated[PageQuery, Query()]
 ) -> ApiKeyPageResponse:
-    """List the project's keys, newest first; an admin sees those of every project."""
+    """List the project's keys, newest first; an admin sees those of every project.
+
+    A key that is limited to a tag sees those with the same limit.
+    """
     pager = Pager(query, "api-keys", caller.project_id)
     found = await hub.access.list_keys(caller, before=pager.before, limit=pager.fetch_limit)
     page, cursor = pager.cut(found, lambda key: key.id)
@@ -118,6 +128,7 @@ def _to_response(key: ApiKey) -> ApiKeyResponse:
         name=key.name,
         hint=key.hint,
         scopes=sorted(key.scopes),
+        tag=key.tag,
         created_at=key.created_at,
         expires_at=key.expires_at,
         revoked_at=key.revoked_at,

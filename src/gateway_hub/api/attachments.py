@@ -41,7 +41,7 @@ async def download_attachment(
     hub: HubDependency, caller: MessagesReader, attachment_id: PathId
 ) -> StreamingResponse:
     """Return the bytes of an MMS part. Its content type is told by its message, not here."""
-    attachment = await hub.outbox.get_attachment(caller.project_id, attachment_id)
+    attachment = await hub.outbox.get_attachment(caller.project_id, attachment_id, tag=caller.tag)
     path = await hub.attachments.get_path(attachment)
     return StreamingResponse(
         _read(path),

@@ -3,12 +3,17 @@
 import re
 from typing import Annotated
 
-from fastapi import Header, Request, Security
+from fastapi import Depends, Header, Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
 from gateway_hub.api.context import find_hub, find_limits
 from gateway_hub.domain.access import Principal, Scope
-from gateway_hub.domain.errors import NotFoundError, PermissionDeniedError, UnauthenticatedError
+from gateway_hub.domain.errors import (
+    NotFoundError,
+    PermissionDeniedError,
+    TagLimitedError,
+    UnauthenticatedError,
+)
 
 PROJECT_HEADER = "Gateway-Hub-Project"
 
@@ -42,7 +47,7 @@ async def _prove(request: Request) -> Principal:
     return await find_hub(request).access.authenticate(secret.strip())
 
 
-async def get_caller(
+async def get_caller_of_any_reach(
     request: Request,
     needed: SecurityScopes,
     _scheme: Annotated[HTTPAuthorizationCredentials | None, Security(_document_scheme)],
@@ -55,7 +60,7 @@ async def get_caller(
         ),
     ] = None,
 ) -> Principal:
-    """Return who calls, in the project they act in.
+    """Return who calls, in the project they act in; the route keeps them within their tag.
 
     Raises PermissionDeniedError for a missing scope, NotFoundError for a project out of reach.
     """
@@ -70,9 +75,32 @@ async def get_caller(
     return await find_hub(request).access.act_in(principal, project)
 
 
-MessagesWriter = Annotated[Principal, Security(get_caller, scopes=[Scope.MESSAGES_WRITE.value])]
-MessagesReader = Annotated[Principal, Security(get_caller, scopes=[Scope.MESSAGES_READ.value])]
-DevicesWriter = Annotated[Principal, Security(get_caller, scopes=[Scope.DEVICES_WRITE.value])]
-DevicesReader = Annotated[Principal, Security(get_caller, scopes=[Scope.DEVICES_READ.value])]
-KeysWriter = Annotated[Principal, Security(get_caller, scopes=[Scope.KEYS_WRITE.value])]
+async def get_caller(
+    caller: Annotated[Principal, Depends(get_caller_of_any_reach)],
+) -> Principal:
+    """Return who calls, in the project they act in, all of which they reach.
+
+    Raises also TagLimitedError: what says nothing of tags is closed to who is limited to one.
+    """
+    if caller.tag is not None:
+        raise TagLimitedError("The API key is limited to a tag and cannot be used for this.")
+    return caller
+
+
+MessagesWriter = Annotated[
+    Principal, Security(get_caller_of_any_reach, scopes=[Scope.MESSAGES_WRITE.value])
+]
+MessagesReader = Annotated[
+    Principal, Security(get_caller_of_any_reach, scopes=[Scope.MESSAGES_READ.value])
+]
+DevicesWriter = Annotated[
+    Principal, Security(get_caller_of_any_reach, scopes=[Scope.DEVICES_WRITE.value])
+]
+DevicesReader = Annotated[
+    Principal, Security(get_caller_of_any_reach, scopes=[Scope.DEVICES_READ.value])
+]
+KeysWriter = Annotated[
+    Principal, Security(get_caller_of_any_reach, scopes=[Scope.KEYS_WRITE.value])
+]
+ProjectReader = Annotated[Principal, Security(get_caller, scopes=[Scope.MESSAGES_READ.value])]
 Admin = Annotated[Principal, Security(get_caller, scopes=[Scope.ADMIN.value])]

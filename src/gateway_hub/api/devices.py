@@ -57,7 +57,7 @@ async def create_device(
         return Told(content, status=201, location=f"/v1/devices/{view.device.id}")
 
     once = once_of(http_request, tell, secret=True)
-    made = await hub.devices.create(caller.project_id, request.to_draft(), once)
+    made = await hub.devices.create(caller.project_id, request.to_draft(), once, tag=caller.tag)
     return (await tell(made)).on(response)
 
 
@@ -68,7 +68,7 @@ async def list_devices(
     """List the phones of the project, newest first."""
     pager = Pager(query, "devices", caller.project_id)
     found = await hub.devices.list_devices(
-        caller.project_id, before=pager.before, limit=pager.fetch_limit
+        caller.project_id, before=pager.before, limit=pager.fetch_limit, tag=caller.tag
     )
     page, cursor = pager.cut(found, lambda view: view.device.id)
     return DevicePageResponse(data=[to_device_response(view) for view in page], next_cursor=cursor)
@@ -82,7 +82,7 @@ async def get_device(
 
     The `ETag` stands for what can be changed of it, not for what the phone tells of itself.
     """
-    return _tell(await hub.devices.get(caller.project_id, device_id), response)
+    return _tell(await hub.devices.get(caller.project_id, device_id, tag=caller.tag), response)
 
 
 @router.patch(
@@ -105,9 +105,11 @@ async def update_device(
     expected = find_expected(http_request)
     changes = request.to_changes()
     if changes:
-        changed = await hub.devices.change(caller.project_id, device_id, changes, expected)
+        changed = await hub.devices.change(
+            caller.project_id, device_id, changes, expected, tag=caller.tag
+        )
         return _tell(changed, response)
-    view = await hub.devices.get(caller.project_id, device_id)
+    view = await hub.devices.get(caller.project_id, device_id, tag=caller.tag)
     check_revision(view.device, expected)
     return _tell(view, response)
 
@@ -124,7 +126,8 @@ async def delete_device(
     hub: HubDependency, caller: DevicesWriter, device_id: PathId, request: Request
 ) -> None:
     """Remove a phone: it can post no more. Its messages stay, but none waits for it any longer."""
-    await hub.devices.delete(caller.project_id, device_id, find_expected(request))
+    expected = find_expected(request)
+    await hub.devices.delete(caller.project_id, device_id, expected, tag=caller.tag)
 
 
 @router.post(
@@ -142,7 +145,7 @@ async def renew_credentials(
     """Give the phone a new password, shown once; the old one works for `grace_seconds` more."""
     wanted = request or RenewCredentialsRequest()
     base_url = await get_base_url(http_request)
-    device = (await hub.devices.get(caller.project_id, device_id)).device
+    device = (await hub.devices.get(caller.project_id, device_id, tag=caller.tag)).device
 
     async def tell(issued: IssuedCredentials) -> Told[IssuedCredentialsResponse]:
         return Told(await to_issued_response(device, issued, base_url))
@@ -153,6 +156,7 @@ async def renew_credentials(
         password=wanted.password,
         grace_seconds=wanted.grace_seconds,
         once=once_of(http_request, tell, secret=True),
+        tag=caller.tag,
     )
     return (await tell(issued)).content
 
@@ -171,7 +175,7 @@ async def list_quarantine(
     """List the items of the phone's posts that could not be taken, as they came."""
     pager = Pager(query, "quarantine", caller.project_id, device_id)
     found = await hub.devices.list_quarantine(
-        caller.project_id, device_id, before=pager.before, limit=pager.fetch_limit
+        caller.project_id, device_id, before=pager.before, limit=pager.fetch_limit, tag=caller.tag
     )
     page, cursor = pager.cut(found, lambda record: record.id)
     return QuarantinePageResponse(

@@ -238,6 +238,7 @@ _PROJECT: dict[str, Any] = {
 _CREATE_API_KEY: dict[str, Any] = {
     "name": "appointment reminders",
     "scopes": ["messages:write", "messages:read"],
+    "tag": "clinics",
     "expires_at": "2027-01-31T00:00:00Z",
 }
 
@@ -247,6 +248,7 @@ _API_KEY: dict[str, Any] = {
     "name": "appointment reminders",
     "hint": "ghk_Jb3x",
     "scopes": ["messages:read", "messages:write"],
+    "tag": "clinics",
     "created_at": _AT,
     "expires_at": "2027-01-31T00:00:00.000Z",
     "revoked_at": None,

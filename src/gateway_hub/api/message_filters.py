@@ -8,7 +8,7 @@ from gateway_hub.storage.messages import MessageFilter
 
 
 async def to_filter(hub: Hub, caller: Principal, query: MessageFilterFields) -> MessageFilter:
-    """Return what *query* asks for."""
+    """Return what *query* asks for, of what *caller* reaches."""
     keys = None if query.contact is None else await _contact_keys(hub, caller, query.contact)
     return MessageFilter(
         direction=query.direction,
@@ -21,6 +21,7 @@ async def to_filter(hub: Hub, caller: Principal, query: MessageFilterFields) -> 
         created_after=query.created_after,
         created_before=query.created_before,
         search=query.q,
+        within_tag=caller.tag,
     )
 
 

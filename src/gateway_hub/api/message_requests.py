@@ -130,7 +130,7 @@ class MessageFilterFields(GivenFields):
         None, description="The other party's number in any spelling, or its name as it came."
     )
     tag: Tag | None = Field(
-        None, description="Routed to this tag, or through a device that has it now."
+        None, description="Routed to this tag or to a device that has it now, or through one."
     )
     reference: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = None
     created_after: GivenMoment | None = None

@@ -54,7 +54,7 @@ async def send_message(
 ) -> OutboundMessageResponse:
     """Take a message to be sent. After the 201 it is on disk and will not be lost."""
     once = once_of(http_request, _tell_first)
-    message = await hub.outbox.submit(caller.project_id, request.to_draft(), once)
+    message = await hub.outbox.submit(caller.project_id, request.to_draft(), once, tag=caller.tag)
     return _tell_sent(message).on(response)
 
 
@@ -72,7 +72,7 @@ async def send_batch(
     once = once_of(request, tell)
     results: list[Message | HubError] = []
     if drafts or once:
-        results = await hub.outbox.submit_batch(caller.project_id, drafts, once)
+        results = await hub.outbox.submit_batch(caller.project_id, drafts, once, tag=caller.tag)
     return (await tell(results)).content
 
 
@@ -111,7 +111,7 @@ async def get_message(
     hub: HubDependency, caller: MessagesReader, message_id: PathId
 ) -> MessageDetailsResponse:
     """Return a message with its attempts, every report about it, and what it waits for."""
-    details = await hub.outbox.get(caller.project_id, message_id)
+    details = await hub.outbox.get(caller.project_id, message_id, tag=caller.tag)
     return to_details_response(details, await hub.waiting.explain(details))
 
 
@@ -134,7 +134,7 @@ async def cancel_message(
     have been sent. Other phones cannot be asked: 409.
     """
     once = once_of(request, _tell_cancelled)
-    details = await hub.outbox.cancel(caller.project_id, message_id, once)
+    details = await hub.outbox.cancel(caller.project_id, message_id, once, tag=caller.tag)
     return (await _tell_cancelled(details)).on(response)
 
 
@@ -152,7 +152,7 @@ async def resend_message(
     One that was `uncertain` may reach its recipient twice.
     """
     once = once_of(request, _tell_details)
-    details = await hub.outbox.resend(caller.project_id, message_id, once)
+    details = await hub.outbox.resend(caller.project_id, message_id, once, tag=caller.tag)
     return to_outbound_response(details)
 
 
@@ -167,6 +167,7 @@ async def estimate_message(
         request.text,
         request.to_route(),
         transliterated=request.transliterate,
+        tag=caller.tag,
     )
     return to_estimate_response(found)
 

@@ -8,7 +8,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 
-from gateway_hub.api.authentication import MessagesReader
+from gateway_hub.api.authentication import ProjectReader
 from gateway_hub.api.context import HubDependency
 from gateway_hub.api.fields import GivenFields
 from gateway_hub.api.routes import ApiRoute
@@ -83,7 +83,7 @@ class StatsResponse(BaseModel):
 
 @router.get("", summary="Get statistics", operation_id="stats_get")
 async def get_stats(
-    hub: HubDependency, caller: MessagesReader, query: Annotated[StatsQuery, Query()]
+    hub: HubDependency, caller: ProjectReader, query: Annotated[StatsQuery, Query()]
 ) -> StatsResponse:
     """Tell how many messages reached each status, by the hour or day, and how things stand now."""
     numbers = await hub.insights.read_numbers(caller.project_id, query.from_, query.to, query.by)

@@ -20,6 +20,9 @@ def create(
     project: Annotated[
         str | None, typer.Option(metavar="NAME", help="Project of the key: its name or id.")
     ] = None,
+    tag: Annotated[
+        str | None, typer.Option(help="Limits it to devices with this tag and their messages.")
+    ] = None,
     expires_at: Annotated[
         str | None, typer.Option(metavar="TIME", help="When it ends, like 2027-01-31T00:00:00Z.")
     ] = None,
@@ -31,6 +34,7 @@ def create(
         "name": name,
         "scopes": [item.value for item in scope],
         "project_id": project,
+        "tag": tag,
         "expires_at": expires_at,
     }
     with connect(data_dir=data_dir) as api:
@@ -50,7 +54,7 @@ def list_keys(*, limit: Limit = 50, data_dir: DataDir = None, as_json: AsJson = 
     if as_json:
         show_json(page)
     else:
-        columns = ["id", "name", "scopes", "hint", "created_at", "expires_at", "revoked_at"]
+        columns = ["id", "name", "scopes", "tag", "hint", "created_at", "expires_at", "revoked_at"]
         show_table(page["data"], columns)
 
 

@@ -39,7 +39,10 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """An API key without its secret; *hint* is its first characters."""
+    """An API key without its secret; *hint* is its first characters.
+
+    *tag*: it reaches only what has this tag; None: all of its project.
+    """
 
     id: str
     project_id: str
@@ -49,6 +52,7 @@ class ApiKey:
     created_at: datetime
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
+    tag: str | None = None
 
     def is_valid_at(self, now: datetime) -> bool:
         """Say whether the key opens anything at *now*."""
@@ -57,11 +61,12 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A caller of the API: proved, acting in one project."""
+    """A caller of the API: proved, acting in one project, or within one *tag* of it."""
 
     key_id: str
     project_id: str
     scopes: frozenset[Scope]
+    tag: str | None = None
 
     def may(self, scope: Scope) -> bool:
         """Say whether the caller has *scope*."""

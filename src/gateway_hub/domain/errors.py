@@ -55,6 +55,12 @@ class PermissionDeniedError(HubError):
     code = "permission_denied"
 
 
+class TagLimitedError(PermissionDeniedError):
+    """The API key is limited to a tag, and this reaches beyond it."""
+
+    code = "tag_limited"
+
+
 class NotFoundError(HubError):
     """There is no such thing in the caller's project, whether or not another project has it."""
 

@@ -12,6 +12,7 @@ from gateway_hub.domain.errors import (
     InvalidInputError,
     NotFoundError,
     PermissionDeniedError,
+    TagLimitedError,
     UnauthenticatedError,
 )
 from gateway_hub.domain.ids import AFTER_ALL_IDS, new_id
@@ -100,7 +101,7 @@ class Access:
         key = await self._directory.look_up(("key", key_hash), query)
         if key is None or not key.is_valid_at(self._clock()):
             raise UnauthenticatedError("The API key is missing, unknown, expired or revoked.")
-        return Principal(key.id, key.project_id, key.scopes)
+        return Principal(key.id, key.project_id, key.scopes, key.tag)
 
     async def act_in(self, principal: Principal, project: str) -> Principal:
         """Return *principal* acting in *project* (name or id). Raises NotFoundError.
@@ -179,21 +180,26 @@ class Access:
         scopes: frozenset[Scope],
         project: str,
         expires_at: datetime | None = None,
+        tag: str | None = None,
         by: Principal | None = None,
         once: Once[NewApiKey] | None = None,
     ) -> NewApiKey:
-        """Return a new key of *project* (name or id).
+        """Return a new key of *project* (name or id), limited to *tag* if one is given.
 
         *by* may not give what they do not have: only an admin reaches another project, or a scope
-        of which they have less.
+        of which they have less; who is limited to a tag makes keys of that tag.
         """
         owner = await self._project_for(project, by)
-        if by is not None and not all(by.may(scope) for scope in scopes):
-            raise PermissionDeniedError("A key can be given only scopes that your key has.")
+        if by is not None:
+            tag = _check_not_broader(by, scopes, tag)
+        if tag is not None and Scope.ADMIN in scopes:
+            raise InvalidInputError.of_field(
+                "/tag", "not_used", "A key with the scope admin reaches everything."
+            )
         now = self._clock()
         if expires_at is not None and expires_at <= now:
             raise InvalidInputError.of_field("/expires_at", "in_the_past", "The time is past.")
-        made = self._make_key(owner.id, name, scopes, expires_at)
+        made = self._make_key(owner.id, name, scopes, expires_at, tag)
 
         async def use_case(tx: Transaction) -> NewApiKey:
             await project_rows.add_api_key(tx, made.key, hash_random_secret(made.secret))
@@ -207,6 +213,7 @@ class Access:
         name: str,
         scopes: frozenset[Scope],
         expires_at: datetime | None,
+        tag: str | None = None,
     ) -> NewApiKey:
         secret = generate_api_key()
         key = ApiKey(
@@ -217,6 +224,7 @@ class Access:
             scopes=scopes,
             created_at=self._clock(),
             expires_at=expires_at,
+            tag=tag,
         )
         return NewApiKey(key, secret)
 
@@ -226,19 +234,19 @@ class Access:
 
         async def query(tx: Transaction) -> list[ApiKey]:
             return await project_rows.list_api_keys(
-                tx, project_id=project_id, before=before, limit=limit
+                tx, project_id=project_id, before=before, limit=limit, tag=by.tag
             )
 
         return await self._database.read(query)
 
     async def get_key(self, by: Principal, key_id: str) -> ApiKey:
-        """Return that key. Raises NotFoundError, also for a key of another project."""
+        """Return that key. Raises NotFoundError, also for one that *by* does not reach."""
 
         async def query(tx: Transaction) -> ApiKey | None:
             return await project_rows.find_api_key(tx, key_id)
 
         key = await self._database.read(query)
-        if key is None or not (by.may(Scope.ADMIN) or key.project_id == by.project_id):
+        if key is None or not _reaches(by, key):
             raise NotFoundError("There is no such API key.")
         return key
 
@@ -260,6 +268,21 @@ class Access:
         if found.id != by.project_id:
             raise NotFoundError("There is no such project.")
         return found
+
+
+def _check_not_broader(by: Principal, scopes: frozenset[Scope], tag: str | None) -> str | None:
+    """Return the tag of a key that *by* makes. Raises PermissionDeniedError for one too strong."""
+    if not all(by.may(scope) for scope in scopes):
+        raise PermissionDeniedError("A key can be given only scopes that your key has.")
+    if by.tag is not None and tag not in {None, by.tag}:
+        raise TagLimitedError("Your key is limited to a tag: a key it makes has the same.")
+    return by.tag or tag
+
+
+def _reaches(by: Principal, key: ApiKey) -> bool:
+    if by.may(Scope.ADMIN):
+        return True
+    return key.project_id == by.project_id and by.tag in {None, key.tag}
 
 
 def check_region(region: str | None) -> None:

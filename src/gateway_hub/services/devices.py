@@ -30,6 +30,7 @@ from gateway_hub.services.secrets import (
     hash_random_secret,
     is_weak,
 )
+from gateway_hub.services.tag_limits import check_tags_stay, choose_tags, is_within
 from gateway_hub.services.wakeups import Wakeups
 from gateway_hub.storage import devices as device_rows
 from gateway_hub.storage import inbound as inbound_rows
@@ -112,9 +113,15 @@ class Devices:
         project_id: str,
         draft: DeviceDraft,
         once: Once[tuple[DeviceView, IssuedCredentials]] | None = None,
+        *,
+        tag: str | None = None,
     ) -> tuple[DeviceView, IssuedCredentials]:
-        """Register a phone. Raises InvalidInputError, or ConflictError for credentials in use."""
+        """Register a phone. *tag*: what the caller is limited to, here and below.
+
+        Raises InvalidInputError, ConflictError for credentials in use, TagLimitedError.
+        """
         _check_draft(draft)
+        tags = choose_tags(draft.tags, tag)
         await self._check_distinct(project_id, draft)
         now = self._clock()
         device_id = new_id()
@@ -132,7 +139,7 @@ class Devices:
             phone_number=draft.phone_number,
             server_url=draft.server_url,
             region=draft.region,
-            tags=draft.tags,
+            tags=tags,
             send_limit=draft.send_limit,
         )
         issued, credential = await self._issue(device, draft.password)
@@ -146,23 +153,29 @@ class Devices:
 
         return await self._database.write(only_once(use_case, once))
 
-    async def get(self, project_id: str, device_id: str) -> DeviceView:
+    async def get(self, project_id: str, device_id: str, *, tag: str | None = None) -> DeviceView:
         """Return a device. Raises NotFoundError."""
 
         async def query(tx: Transaction) -> tuple[Device, _Load] | None:
             device = await device_rows.find_device(tx, project_id, device_id)
-            return (device, await self._load(tx, device)) if device else None
+            if device is None or not is_within(device, tag):
+                return None
+            return device, await self._load(tx, device)
 
         found = await self._database.read(query)
         if found is None:
             raise _not_found()
         return self._view(*found)
 
-    async def list_devices(self, project_id: str, *, before: str, limit: int) -> list[DeviceView]:
+    async def list_devices(
+        self, project_id: str, *, before: str, limit: int, tag: str | None = None
+    ) -> list[DeviceView]:
         """Return up to *limit* devices with ids below *before*, newest first."""
 
         async def query(tx: Transaction) -> list[tuple[Device, _Load]]:
-            found = await device_rows.list_devices(tx, project_id, before=before, limit=limit)
+            found = await device_rows.list_devices(
+                tx, project_id, before=before, limit=limit, tag=tag
+            )
             return [(device, await self._load(tx, device)) for device in found]
 
         return [self._view(*item) for item in await self._database.read(query)]
@@ -173,20 +186,23 @@ class Devices:
         device_id: str,
         changes: dict[str, Any],
         expected: AbstractSet[str] | None = None,
+        *,
+        tag: str | None = None,
     ) -> DeviceView:
         """Set the fields of *changes*: name, phone_number, tags, send_limit, server_url, region,
-        paused. Raises NotFoundError, InvalidInputError, and PreconditionFailedError unless the
-        device has one of the *expected* revisions."""
+        paused. Raises NotFoundError, InvalidInputError, TagLimitedError, and
+        PreconditionFailedError unless the device has one of the *expected* revisions."""
         check_region(changes.get("region"))
         now = self._clock()
 
         async def use_case(tx: Transaction) -> tuple[Device, _Load]:
             device = await device_rows.lock_device(tx, project_id, device_id)
-            if device is None:
+            if device is None or not is_within(device, tag):
                 raise _not_found()
             # Run again after a lost answer, it meets what it did itself.
             if not (tx.is_repeat and device.updated_at == now):
                 check_revision(device, expected)
+            check_tags_stay(device, changes.get("tags", device.tags), tag)
             changed = replace(device, **changes, updated_at=now)
             if changed.protocol is Protocol.ENVAYA and not changed.phone_number:
                 raise _number_missing()
@@ -198,14 +214,19 @@ class Devices:
         return self._view(*await self._database.write(use_case))
 
     async def delete(
-        self, project_id: str, device_id: str, expected: AbstractSet[str] | None = None
+        self,
+        project_id: str,
+        device_id: str,
+        expected: AbstractSet[str] | None = None,
+        *,
+        tag: str | None = None,
     ) -> None:
         """Remove a device: it can no longer post; its messages stay. Raises NotFoundError, and
         PreconditionFailedError unless the device has one of the *expected* revisions.
 
         What waited for it or was in its hands is moved on; of many, the caretaker moves the rest.
         """
-        view = await self.get(project_id, device_id)
+        view = await self.get(project_id, device_id, tag=tag)
 
         async def use_case(tx: Transaction) -> None:
             now = self._clock()
@@ -229,9 +250,10 @@ class Devices:
         password: str | None,
         grace_seconds: int,
         once: Once[IssuedCredentials] | None = None,
+        tag: str | None = None,
     ) -> IssuedCredentials:
         """Give the device new credentials; the old ones work for *grace_seconds* more."""
-        view = await self.get(project_id, device_id)
+        view = await self.get(project_id, device_id, tag=tag)
         if password is not None:
             _check_password(password)
         issued, credential = await self._issue(view.device, password)
@@ -250,10 +272,16 @@ class Devices:
         return await self._database.write(only_once(use_case, once))
 
     async def list_quarantine(
-        self, project_id: str, device_id: str, *, before: str, limit: int
+        self,
+        project_id: str,
+        device_id: str,
+        *,
+        before: str,
+        limit: int,
+        tag: str | None = None,
     ) -> list[QuarantineRecord]:
         """Return the bad items the device sent, newest first. Raises NotFoundError."""
-        view = await self.get(project_id, device_id)
+        view = await self.get(project_id, device_id, tag=tag)
 
         async def query(tx: Transaction) -> list[QuarantineRecord]:
             return await inbound_rows.list_quarantine(

@@ -11,6 +11,7 @@ from gateway_hub.domain.segments import Segmentation, segment, transliterate
 from gateway_hub.services import budgets
 from gateway_hub.services.candidates import list_serving
 from gateway_hub.services.device_states import DeviceStates
+from gateway_hub.services.tag_limits import confine, is_within
 from gateway_hub.storage import projects as project_rows
 from gateway_hub.storage.database import Database
 from gateway_hub.storage.transactions import Transaction
@@ -47,9 +48,20 @@ class Estimates:
         self._clock = clock
 
     async def estimate(
-        self, project_id: str, to: str, text: str, route: Route, *, transliterated: bool = False
+        self,
+        project_id: str,
+        to: str,
+        text: str,
+        route: Route,
+        *,
+        transliterated: bool = False,
+        tag: str | None = None,
     ) -> Estimate:
-        """Return what sending *text*, or its plainer form, to *to* along *route* would take now."""
+        """Return what sending *text*, or its plainer form, to *to* along *route* would take now.
+
+        *tag*: what the caller is limited to. Raises TagLimitedError for a route beyond it.
+        """
+        allowed = confine(route, tag)
         plain = transliterate(text)
         size = segment(plain if transliterated else text)
 
@@ -57,7 +69,7 @@ class Estimates:
             now = self._clock()
             project = await project_rows.find_project(tx, project_id)
             contact = contact_key(to, project.region if project else None)
-            serving = await list_serving(tx, project_id, route)
+            serving = await list_serving(tx, project_id, allowed)
             return [
                 Candidate(
                     item,
@@ -65,7 +77,7 @@ class Estimates:
                     await budgets.earliest_at(tx, item, size.segments, contact, now),
                 )
                 for item in serving
-                if not item.paused
+                if not item.paused and is_within(item, tag)
             ]
 
         candidates = await self._database.read(query)

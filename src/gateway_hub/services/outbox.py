@@ -8,7 +8,13 @@ from datetime import datetime
 from gateway_hub.domain.access import Project
 from gateway_hub.domain.clock import Clock
 from gateway_hub.domain.devices import LEASE_POLICIES, Device
-from gateway_hub.domain.errors import ConflictError, HubError, InvalidInputError, NotFoundError
+from gateway_hub.domain.errors import (
+    ConflictError,
+    HubError,
+    InvalidInputError,
+    NotFoundError,
+    TagLimitedError,
+)
 from gateway_hub.domain.ids import new_id
 from gateway_hub.domain.lifecycle import ASKED_BACK, CANCELLABLE, RESENDABLE, Status
 from gateway_hub.domain.messages import (
@@ -30,6 +36,7 @@ from gateway_hub.services.device_states import DeviceStates
 from gateway_hub.services.directory import Directory
 from gateway_hub.services.doubts import PREFERRED_FOR
 from gateway_hub.services.idempotency import Once, begin, end, only_once
+from gateway_hub.services.tag_limits import confine, is_within
 from gateway_hub.services.wakeups import Wakeups
 from gateway_hub.storage import attempts as attempt_rows
 from gateway_hub.storage import devices as device_rows
@@ -47,6 +54,7 @@ class _Submission:
     project: Project
     drafts: tuple[tuple[str, MessageDraft], ...]
     asked_at: datetime
+    tag: str | None = None
     once: Once[list[Message | HubError]] | None = None
 
 
@@ -75,13 +83,16 @@ class Outbox:
         project_id: str,
         draft: MessageDraft,
         once: Once[list[Message | HubError]] | None = None,
+        *,
+        tag: str | None = None,
     ) -> Message:
         """Store *draft* as a message to be sent and return it.
 
-        Raises InvalidInputError for a draft no phone could send, QueueFullError, and
-        AnsweredBeforeError for what *once* was done for.
+        *tag*: what the caller is limited to, here and below. Raises InvalidInputError for a draft
+        no phone could send, TagLimitedError, QueueFullError, and AnsweredBeforeError for what
+        *once* was done for.
         """
-        result = (await self.submit_batch(project_id, [draft], once))[0]
+        result = (await self.submit_batch(project_id, [draft], once, tag=tag))[0]
         if isinstance(result, HubError):
             raise result
         return result
@@ -91,6 +102,8 @@ class Outbox:
         project_id: str,
         drafts: Sequence[MessageDraft],
         once: Once[list[Message | HubError]] | None = None,
+        *,
+        tag: str | None = None,
     ) -> list[Message | HubError]:
         """Store the good ones of *drafts*; return for each, in order, its message or its error.
 
@@ -102,7 +115,7 @@ class Outbox:
         wanted = tuple((new_id(), draft) for draft in drafts)
         if self._backlogs is not None:
             await self._backlogs.make_room(project_id, len(drafts))
-        submission = _Submission(project, wanted, self._clock(), once)
+        submission = _Submission(project, wanted, self._clock(), tag, once)
         result = await self._database.write_together(self._submit, submission, weight=len(drafts))
         if isinstance(result, Exception):
             raise result
@@ -138,11 +151,13 @@ class Outbox:
         self._wakeups.wake_after_commit(tx, sent)
         return results
 
-    async def get(self, project_id: str, message_id: str) -> MessageDetails:
+    async def get(
+        self, project_id: str, message_id: str, *, tag: str | None = None
+    ) -> MessageDetails:
         """Return a message with all that belongs to it. Raises NotFoundError."""
 
         async def query(tx: Transaction) -> MessageDetails | None:
-            message = await message_rows.find_message(tx, project_id, message_id)
+            message = await message_rows.find_message(tx, project_id, message_id, tag)
             if message is None:
                 return None
             return MessageDetails(
@@ -173,11 +188,13 @@ class Outbox:
 
         return await self._database.read(query)
 
-    async def get_attachment(self, project_id: str, attachment_id: str) -> Attachment:
+    async def get_attachment(
+        self, project_id: str, attachment_id: str, *, tag: str | None = None
+    ) -> Attachment:
         """Return what is known of an attachment. Raises NotFoundError."""
 
         async def query(tx: Transaction) -> Attachment | None:
-            return await message_rows.find_attachment(tx, project_id, attachment_id)
+            return await message_rows.find_attachment(tx, project_id, attachment_id, tag)
 
         attachment = await self._database.read(query)
         if attachment is None:
@@ -185,7 +202,12 @@ class Outbox:
         return attachment
 
     async def cancel(
-        self, project_id: str, message_id: str, once: Once[MessageDetails] | None = None
+        self,
+        project_id: str,
+        message_id: str,
+        once: Once[MessageDetails] | None = None,
+        *,
+        tag: str | None = None,
     ) -> MessageDetails:
         """Take a message back and return it, without reports.
 
@@ -195,7 +217,7 @@ class Outbox:
         """
 
         async def use_case(tx: Transaction) -> MessageDetails:
-            message = await _lock_own(tx, project_id, message_id)
+            message = await _lock_own(tx, project_id, message_id, tag)
             if message.status is Status.CANCELLED:
                 return await _with_attempts(tx, message)
             now = self._clock()
@@ -210,16 +232,23 @@ class Outbox:
         return await self._database.write(only_once(use_case, once))
 
     async def resend(
-        self, project_id: str, message_id: str, once: Once[MessageDetails] | None = None
+        self,
+        project_id: str,
+        message_id: str,
+        once: Once[MessageDetails] | None = None,
+        *,
+        tag: str | None = None,
     ) -> MessageDetails:
         """Give a message that ended badly another attempt, and return it without reports.
 
         It may be sent twice if it was `uncertain`: that is for the caller to decide. Raises
-        NotFoundError, and ConflictError while it is on its way, arrived, or has expired.
+        NotFoundError, TagLimitedError, and ConflictError while it is on its way, arrived, or has
+        expired.
         """
 
         async def use_case(tx: Transaction) -> MessageDetails:
-            message = await _lock_own(tx, project_id, message_id)
+            message = await _lock_own(tx, project_id, message_id, tag)
+            await _check_may_send(tx, message, tag)
             now = self._clock()
             late = message.expires_at is not None and message.expires_at <= now
             if message.status not in RESENDABLE or late:
@@ -273,12 +302,27 @@ class Outbox:
         return prefer(message, device.id, now + PREFERRED_FOR)
 
 
-async def _lock_own(tx: Transaction, project_id: str, message_id: str) -> Message:
+async def _lock_own(tx: Transaction, project_id: str, message_id: str, tag: str | None) -> Message:
     locked = await message_rows.lock_messages(tx, [message_id])
     message = locked.get(message_id)
     if message is None or message.project_id != project_id:
         raise NotFoundError("There is no such message.")
+    if tag is not None and not await message_rows.find_message(tx, project_id, message_id, tag):
+        raise NotFoundError("There is no such message.")
     return message
+
+
+async def _check_may_send(tx: Transaction, message: Message, tag: str | None) -> None:
+    """Raise TagLimitedError if *message* would go by a route that *tag* does not reach.
+
+    Whoever sees a message, for it went through a device of theirs, may not always send it.
+    """
+    if tag is None or message.route.tag == tag:
+        return
+    named = message.route.device_id
+    device = await device_rows.find_device(tx, message.project_id, named) if named else None
+    if device is None or not is_within(device, tag):
+        raise TagLimitedError("The API key is limited to a tag, and the message has another route.")
 
 
 async def _with_attempts(tx: Transaction, message: Message) -> MessageDetails:
@@ -326,11 +370,30 @@ def _compose_all(
     for message_id, draft in submission.drafts:
         try:
             results.append(
-                _compose(message_id, draft, submission.project, devices, now=submission.asked_at)
+                _compose(
+                    message_id,
+                    _confine(draft, submission.tag, devices),
+                    submission.project,
+                    devices,
+                    now=submission.asked_at,
+                )
             )
         except HubError as error:
             results.append(error)
     return results
+
+
+def _confine(draft: MessageDraft, tag: str | None, devices: Mapping[str, Device]) -> MessageDraft:
+    """Return *draft* as a caller limited to *tag* may send it.
+
+    Raises TagLimitedError, and InvalidInputError for a device that for them is not there.
+    """
+    if tag is None:
+        return draft
+    device = devices.get(draft.route.device_id or "")
+    if device is not None and not is_within(device, tag):
+        raise _unknown_device()
+    return replace(draft, route=confine(draft.route, tag))
 
 
 def _compose(
@@ -398,10 +461,14 @@ def _named_device(
         return None
     device = devices.get(device_id)
     if device is None or device.project_id != project.id or device.deleted_at is not None:
-        raise InvalidInputError.of_field(
-            "/route/device_id", "unknown_device", "There is no such device."
-        )
+        raise _unknown_device()
     return device
+
+
+def _unknown_device() -> InvalidInputError:
+    return InvalidInputError.of_field(
+        "/route/device_id", "unknown_device", "There is no such device."
+    )
 
 
 def _check_times(draft: MessageDraft, now: datetime) -> None:

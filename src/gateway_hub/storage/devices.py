@@ -3,15 +3,17 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import bindparam, delete, or_, select, update
+from sqlalchemy import Executable, bindparam, delete, or_, select, update
 from sqlalchemy.engine import Row
 
 from gateway_hub.domain.devices import Device, DeviceState, Protocol, SendLimit
 from gateway_hub.domain.numbers import number_key
 from gateway_hub.storage.inserts import insert_for, insert_if_absent
 from gateway_hub.storage.tables import device_credentials, device_states, devices
+from gateway_hub.storage.tags import has_tag
 from gateway_hub.storage.transactions import Transaction
 
 _STATE_COLUMNS = [column for column in device_states.c if column.name != "device_id"]
@@ -154,11 +156,17 @@ async def lock_device(tx: Transaction, project_id: str, device_id: str) -> Devic
 
 
 async def list_devices(
-    tx: Transaction, project_id: str, *, before: str, limit: int
+    tx: Transaction, project_id: str, *, before: str, limit: int, tag: str | None = None
 ) -> list[Device]:
-    """Return up to *limit* devices with ids below *before*, newest first."""
-    rows = await tx.execute(_PAGE, {"of_project": project_id, "before": before, "limit": limit})
-    return [_to_device(row) for row in rows]
+    """Return up to *limit* devices with ids below *before*, newest first; with *tag*, of those."""
+    parameters = {"of_project": project_id, "before": before, "limit": limit, "of_tag": tag}
+    statement = _PAGE if tag is None else _page_of_tag(tx.dialect)
+    return [_to_device(row) for row in await tx.execute(statement, parameters)]
+
+
+@lru_cache
+def _page_of_tag(dialect: str) -> Executable:
+    return _PAGE.where(has_tag(dialect, "of_tag"))
 
 
 async def list_deleted(tx: Transaction, *, since: datetime, after: str, limit: int) -> list[str]:

@@ -10,10 +10,8 @@ from sqlalchemy import (
     Executable,
     Select,
     bindparam,
-    func,
     literal,
     literal_column,
-    or_,
     select,
     update,
 )
@@ -35,7 +33,8 @@ from gateway_hub.domain.messages import (
 from gateway_hub.domain.segments import Encoding
 from gateway_hub.storage.inserts import insert_all_if_absent, insert_if_absent
 from gateway_hub.storage.lists import as_list, is_one_of, list_of
-from gateway_hub.storage.tables import attachments, devices, inbound_receipts, messages
+from gateway_hub.storage.tables import attachments, inbound_receipts, messages
+from gateway_hub.storage.tags import belongs_to_tag
 from gateway_hub.storage.transactions import Transaction
 
 _COLUMNS = [column for column in messages.c if column.name != "text_original"]
@@ -95,7 +94,10 @@ The ids bound what is read of a large table."""
 
 @dataclass(frozen=True, slots=True)
 class MessageFilter:
-    """What to list; None: any. *tag* means messages of devices, or routed, with that tag."""
+    """What to list; None: any. *tag* means messages of devices, or routed, with that tag.
+
+    *within_tag* is the tag that the caller is limited to, whatever else they ask for.
+    """
 
     direction: Direction | None = None
     status: Status | None = None
@@ -107,6 +109,7 @@ class MessageFilter:
     created_after: datetime | None = None
     created_before: datetime | None = None
     search: str | None = None
+    within_tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +139,19 @@ async def add_attachments(tx: Transaction, new: Iterable[Attachment]) -> None:
     await insert_all_if_absent(tx, attachments, rows)
 
 
-async def find_message(tx: Transaction, project_id: str, message_id: str) -> Message | None:
-    """Return that message of that project."""
-    parameters = {"message_id": message_id, "of_project": project_id}
-    row = (await tx.execute(_BY_ID, parameters)).one_or_none()
+async def find_message(
+    tx: Transaction, project_id: str, message_id: str, tag: str | None = None
+) -> Message | None:
+    """Return that message of that project, if it belongs to *tag*; None: to any."""
+    parameters = {"message_id": message_id, "of_project": project_id, "within_tag": tag}
+    statement = _BY_ID if tag is None else _by_id_within_tag(tx.dialect)
+    row = (await tx.execute(statement, parameters)).one_or_none()
     return _to_message(row) if row else None
+
+
+@lru_cache
+def _by_id_within_tag(dialect: str) -> Executable:
+    return _BY_ID.where(belongs_to_tag(dialect, "within_tag"))
 
 
 async def lock_messages(tx: Transaction, message_ids: Iterable[str]) -> dict[str, Message]:
@@ -197,12 +208,18 @@ async def find_attachments(tx: Transaction, message_ids: Sequence[str]) -> list[
 
 
 async def find_attachment(
-    tx: Transaction, project_id: str, attachment_id: str
+    tx: Transaction, project_id: str, attachment_id: str, tag: str | None = None
 ) -> Attachment | None:
-    """Return that attachment, if its message belongs to that project."""
-    parameters = {"attachment_id": attachment_id, "of_project": project_id}
-    row = (await tx.execute(_ATTACHMENT_BY_ID, parameters)).one_or_none()
+    """Return that attachment, if its message belongs to that project, and to *tag* if not None."""
+    parameters = {"attachment_id": attachment_id, "of_project": project_id, "within_tag": tag}
+    statement = _ATTACHMENT_BY_ID if tag is None else _attachment_within_tag(tx.dialect)
+    row = (await tx.execute(statement, parameters)).one_or_none()
     return Attachment(**row._mapping) if row else None
+
+
+@lru_cache
+def _attachment_within_tag(dialect: str) -> Executable:
+    return _ATTACHMENT_BY_ID.where(belongs_to_tag(dialect, "within_tag"))
 
 
 async def find_last_devices(
@@ -288,17 +305,10 @@ def _filter(statement: Select[Any], wanted: MessageFilter, dialect: str) -> Sele
         statement = statement.where(columns.created_at < wanted.created_before, columns.id < latest)
     if wanted.search is not None:
         statement = statement.where(columns.text.icontains(wanted.search, autoescape=True))
-    if wanted.tag is not None:
-        statement = _with_tag(statement, wanted.tag, dialect)
+    for name, tag in (("tag", wanted.tag), ("within_tag", wanted.within_tag)):
+        if tag is not None:
+            statement = statement.where(belongs_to_tag(dialect, name)).params({name: tag})
     return statement
-
-
-def _with_tag(statement: Select[Any], tag: str, dialect: str) -> Select[Any]:
-    """Keep what is routed to *tag*, or went through a device that has it now."""
-    unnest = func.json_each if dialect == "sqlite" else func.jsonb_array_elements_text
-    tags = unnest(devices.c.tags).table_valued("value")
-    tagged = select(devices.c.id).where(select(tags).where(tags.c.value == tag).exists())
-    return statement.where(or_(messages.c.route_tag == tag, messages.c.device_id.in_(tagged)))
 
 
 def _to_message(row: Row[Any]) -> Message:

@@ -33,6 +33,7 @@ _KEY_PAGE = (
     .limit(bindparam("limit"))
 )
 _KEY_PAGE_OF_PROJECT = _KEY_PAGE.where(api_keys.c.project_id == bindparam("of_project"))
+_KEY_PAGE_OF_TAG = _KEY_PAGE_OF_PROJECT.where(api_keys.c.tag == bindparam("of_tag"))
 _REVOKE_KEY = (
     update(api_keys)
     .where(api_keys.c.id == bindparam("key_id"), api_keys.c.revoked_at.is_(None))
@@ -106,6 +107,7 @@ async def add_api_key(tx: Transaction, key: ApiKey, key_hash: bytes) -> None:
             "created_at": key.created_at,
             "expires_at": key.expires_at,
             "revoked_at": key.revoked_at,
+            "tag": key.tag,
         },
     )
 
@@ -123,12 +125,17 @@ async def find_api_key(tx: Transaction, key_id: str) -> ApiKey | None:
 
 
 async def list_api_keys(
-    tx: Transaction, *, project_id: str | None, before: str, limit: int
+    tx: Transaction, *, project_id: str | None, before: str, limit: int, tag: str | None = None
 ) -> list[ApiKey]:
-    """Return up to *limit* keys below *before*, newest first; of all projects if None."""
+    """Return up to *limit* keys below *before*, newest first; of all projects if None.
+
+    With *tag*, those of the project that are limited to it.
+    """
     page = {"before": before, "limit": limit}
     if project_id is None:
         rows = await tx.execute(_KEY_PAGE, page)
+    elif tag is not None:
+        rows = await tx.execute(_KEY_PAGE_OF_TAG, {**page, "of_project": project_id, "of_tag": tag})
     else:
         rows = await tx.execute(_KEY_PAGE_OF_PROJECT, {**page, "of_project": project_id})
     return [_to_api_key(row) for row in rows]
@@ -160,4 +167,5 @@ def _to_api_key(row: Row[Any]) -> ApiKey:
         created_at=row.created_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
+        tag=row.tag,
     )
