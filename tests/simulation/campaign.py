@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import ClassVar
 
+from tests.simulation.quiet import quiet
 from tests.simulation.seeds import TEMPLATE, Outcome, run_one
 from tests.simulation.template import make_template, warm_up
 from tests.simulation.verdict import KINDS
@@ -93,5 +94,6 @@ def _run(seed: int) -> Outcome:
     outcome = run_one(seed, _Worker.folder, _Worker.broken)
     _Worker.done += 1
     if _Worker.done % _COLLECT_EVERY == 0:
-        gc.collect()
+        with quiet():
+            gc.collect()
     return outcome

@@ -70,17 +70,20 @@ def _judge_budgets(case: Case) -> None:
 
 
 def _most_in_a_window(handovers: list[Handover], limit: SendLimit) -> int:
-    """Return the most segments in one window; a single message that is larger goes out alone."""
+    """Return the most segments in one window; a single message that is larger goes out alone.
+
+    What an app had forgotten and was handed again counts once there: the hub cannot know of it.
+    """
     window = timedelta(seconds=limit.seconds)
     most = 0
     for last in handovers:
-        inside = [
-            item.segments
+        inside = {
+            item.wire_id: item.segments
             for item in handovers
             if last.handed_at - window < item.handed_at <= last.handed_at
-        ]
+        }
         if len(inside) > 1:
-            most = max(most, sum(inside))
+            most = max(most, sum(inside.values()))
     return most
 
 

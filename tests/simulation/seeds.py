@@ -39,7 +39,8 @@ def run_one(seed: int, folder: Path, broken: str | None = None) -> Outcome:
         # A killed hub leaves connections behind that nobody gives back, as in a real crash.
         warnings.simplefilter("ignore", SAWarning)
         outcome = _run(seed, folder, broken)
-        gc.collect()
+        with quiet():
+            gc.collect()
     return outcome
 
 
