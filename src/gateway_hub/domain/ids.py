@@ -3,6 +3,7 @@
 import random
 import threading
 import time
+import uuid
 from collections.abc import Callable
 
 _RAND_A_BITS = 12
@@ -63,6 +64,11 @@ class IdSource:
 def first_id_at(moment_ms: int) -> str:
     """Return what is less than every id made at that time, in epoch milliseconds, or later."""
     return _to_text(moment_ms << 80)
+
+
+def made_at_ms(made: str) -> int:
+    """Return when the id *made* was made, in epoch milliseconds. Raises ValueError for no id."""
+    return uuid.UUID(made).int >> 80
 
 
 def _to_text(value: int) -> str:

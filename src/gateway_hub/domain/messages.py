@@ -140,6 +140,7 @@ class Message:
     cancel_requested_at: datetime | None = None
     sms_sent_at: datetime | None = None
     sms_received_at: datetime | None = None
+    status_callback: str | None = None
     repeats: int = 0
 
     @property
@@ -162,7 +163,7 @@ class MessageDetails:
 class MessageDraft:
     """An outbound message as a backend asks for it, before it is checked.
 
-    *if_uncertain* None: the project's default.
+    *if_uncertain* None: the project's default. *status_callback*: a URL to be told how it fares.
     """
 
     to: str
@@ -175,3 +176,4 @@ class MessageDraft:
     if_uncertain: IfUncertain | None = None
     reference: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
+    status_callback: str | None = None

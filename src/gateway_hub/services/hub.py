@@ -26,6 +26,7 @@ from gateway_hub.services.notices import tell_over
 from gateway_hub.services.orphans import Orphans
 from gateway_hub.services.outbox import Outbox
 from gateway_hub.services.phone_identity import PhoneIdentity
+from gateway_hub.services.publisher import Publisher
 from gateway_hub.services.retention import Retention
 from gateway_hub.services.secrets import SecretBox
 from gateway_hub.services.statistics import Statistics
@@ -71,6 +72,8 @@ class Hub:
         self.database = Database(options.database_url, options.direct_database_url)
         secret_box = SecretBox(options.secret_keys)
         tell = tell_over(self.database.line)
+        self.publisher = Publisher(self.database, tell, on_published=lambda: None)
+        self.database.when_events(self.publisher.note_events)
         self.directory = Directory(self.database, tell)
         self.hints = WorkHints(self.database, clock, tell)
         self.wakeups = Wakeups(self.hints, tell)
@@ -138,6 +141,7 @@ class Hub:
                 (self.idempotency.forget_old, _FORGET_SECONDS),
                 (self.statistics.fold, _FORGET_SECONDS),
                 (self.following.refresh, self.hints.REFRESH_SECONDS),
+                *self._publishing_work(),
                 *self._cross_process_work(),
                 *self._removal_work(),
             )
@@ -166,6 +170,12 @@ class Hub:
             except Exception as error:  # noqa: BLE001 - any failure means "not ready"
                 failing[name] = type(error).__name__
         return failing
+
+    def _publishing_work(self) -> list[tuple[Work, float]]:
+        """What is needed only where events are not in the log as soon as they are written."""
+        if not self.publisher.is_needed:
+            return []
+        return [(self.publisher.publish_due, self.publisher.PAUSE_SECONDS)]
 
     def _cross_process_work(self) -> list[tuple[Work, float]]:
         """What is needed only where other processes write too."""

@@ -23,6 +23,8 @@ class About(StrEnum):
     """A device was changed or removed: its id."""
     DIRECTORY = "directory"
     """Something that the directory keeps in memory was changed."""
+    EVENTS = "events"
+    """There are new events in the log."""
 
 
 @dataclass(frozen=True, slots=True)

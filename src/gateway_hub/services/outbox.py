@@ -441,6 +441,7 @@ def _compose(
         max_attempts=draft.max_attempts,
         if_uncertain=draft.if_uncertain or project.if_uncertain,
         reference=draft.reference,
+        status_callback=draft.status_callback,
         metadata=draft.metadata,
     )
     return replace(message, reached=move(message, message.status, now).reached)

@@ -1,6 +1,7 @@
 """A database as the services see it: write a use case, read a query, nothing in between."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
@@ -26,10 +27,15 @@ from gateway_hub.storage.transactions import BulkUseCase, CommitGroup, Transacti
 
 Item = TypeVar("Item")
 T = TypeVar("T")
+Note = Callable[[], None]
 
 DEFAULT_PATIENCE_SECONDS = 4.0
 _READ_PAUSE_SECONDS = 0.5
 _LAST_READS_SECONDS = 3.0
+
+
+def _note_nothing() -> None:
+    """Do nothing: nobody wants to know."""
 
 
 class Database:
@@ -45,18 +51,28 @@ class Database:
         self.line = NoticeLine(None if self.is_sqlite else self.direct_url)
         self._lock: ProcessLock | None = None
         self._stopped = False
+        self._on_events: Note = _note_nothing
         self._reading = 0
         self._all_read = asyncio.Event()
         self._writer: AsyncEngine = create_writer_engine(self.url)
         self._reader: AsyncEngine = create_reader_engine(self.url)
         self._commits = CommitGroup(
-            self._writer, writers=1 if is_sqlite(self.url) else POSTGRES_WRITERS
+            self._writer,
+            writers=1 if is_sqlite(self.url) else POSTGRES_WRITERS,
+            on_events=self._note_events,
         )
 
     @property
     def is_sqlite(self) -> bool:
         """Whether this is a SQLite file, served by this process alone."""
         return is_sqlite(self.url)
+
+    def when_events(self, note: Note) -> None:
+        """Have *note* called after each commit of this process that wrote events."""
+        self._on_events = note
+
+    def _note_events(self) -> None:
+        self._on_events()
 
     async def start(self, *, migrate: bool) -> None:
         """Lock (SQLite), bring the schema to head if *migrate*, check durability, start writing.

@@ -1,7 +1,7 @@
 """Devices, their credentials and what is known of their state."""
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -16,8 +16,8 @@ from gateway_hub.storage.tables import device_credentials, device_states, device
 from gateway_hub.storage.tags import has_tag
 from gateway_hub.storage.transactions import Transaction
 
-_STATE_COLUMNS = [column for column in device_states.c if column.name != "device_id"]
-_STATE_FIELDS = tuple(column.name for column in _STATE_COLUMNS)
+_STATE_FIELDS = tuple(field.name for field in fields(DeviceState))
+_STATE_COLUMNS = [device_states.c[name] for name in _STATE_FIELDS]
 
 _ANY_DEVICE = select(
     devices, *(column.label(f"state_{column.name}") for column in _STATE_COLUMNS)

@@ -127,16 +127,20 @@ async def add_messages(tx: Transaction, new: Iterable[NewMessage]) -> None:
         added = [item for item in added if await insert_if_absent(tx, messages, _to_values(item))]
     else:
         await insert_all_if_absent(tx, messages, [_to_values(item) for item in added])
-    tx.tally.note_added(item.message for item in added)
+    stored = [item.message for item in added]
+    tx.tally.note_added(stored)
+    tx.journal.note_messages(stored)
 
 
 async def add_attachments(tx: Transaction, new: Iterable[Attachment]) -> None:
     """Store *new*; their bytes are in the attachment store already."""
+    added = list(new)
     rows = [
         {column.name: getattr(attachment, column.name) for column in attachments.c}
-        for attachment in new
+        for attachment in added
     ]
     await insert_all_if_absent(tx, attachments, rows)
+    tx.journal.note_attachments(added)
 
 
 async def find_message(
@@ -255,7 +259,7 @@ async def save_progress(tx: Transaction, changed: Iterable[Message]) -> None:
     Of messages that this transaction has locked.
     """
     changed = list(changed)
-    tx.tally.note_changed(changed)
+    tx.journal.note_messages(tx.tally.note_changed(changed))
     rows = [
         {
             "message_id": message.id,
@@ -348,6 +352,7 @@ def _to_message(row: Row[Any]) -> Message:
         cancel_requested_at=row.cancel_requested_at,
         sms_sent_at=row.sms_sent_at,
         sms_received_at=row.sms_received_at,
+        status_callback=row.status_callback,
         repeats=row.repeats or 0,
     )
 
@@ -392,4 +397,5 @@ def _to_values(new: NewMessage) -> dict[str, Any]:
         "sms_received_at": message.sms_received_at,
         "created_at": message.created_at,
         "updated_at": message.updated_at,
+        "status_callback": message.status_callback,
     }

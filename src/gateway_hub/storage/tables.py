@@ -133,6 +133,9 @@ device_states = Table(
     Column("takes_commands", Boolean),
     Column("phone_clock_high_at", UtcMoment()),
     Column("last_status", String(64)),
+    # What the last events told, so that several processes tell a change once.
+    Column("told_online", Boolean),
+    Column("told_status", String(200)),
 )
 
 messages = Table(
@@ -453,3 +456,11 @@ events = Table(
 
 # Where PostgreSQL's writers put events, until one of them moves what is committed into the log.
 event_inbox = Table("event_inbox", metadata, *_log_columns(), sqlite_autoincrement=True)
+
+# How far each of those who go through the log has come.
+log_places = Table(
+    "log_places",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("seq", BigInteger, nullable=False),
+)

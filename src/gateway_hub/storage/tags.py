@@ -1,10 +1,10 @@
-"""Conditions over tags: which devices have one, and which messages belong to it."""
+"""Conditions over tags: which devices have one, which messages and events belong to it."""
 
 from functools import lru_cache
 
 from sqlalchemy import ColumnElement, bindparam, func, or_, select
 
-from gateway_hub.storage.tables import devices, messages
+from gateway_hub.storage.tables import devices, events, messages
 
 
 @lru_cache
@@ -27,3 +27,10 @@ def belongs_to_tag(dialect: str, name: str) -> ColumnElement[bool]:
         messages.c.device_id.in_(tagged),
         messages.c.route_device_id.in_(tagged),
     )
+
+
+@lru_cache
+def is_about_tag(dialect: str, name: str) -> ColumnElement[bool]:
+    """Return the condition that a row of `events` is about what belongs to the tag bound there."""
+    tagged = select(devices.c.id).where(has_tag(dialect, name))
+    return or_(events.c.route_tag == bindparam(name), events.c.device_id.in_(tagged))

@@ -59,12 +59,13 @@ class Tally:
             for status, moment in message.reached.items():
                 self._note_reached(message, status, moment)
 
-    def note_changed(self, messages: Iterable[Message]) -> None:
+    def note_changed(self, messages: Iterable[Message]) -> list[Message]:
         """Count what has changed in *messages* since they were locked or last changed.
 
-        Raises RuntimeError for one that this transaction has not locked: what it was before would
-        be a guess.
+        Return those that have another status now. Raises RuntimeError for one that this
+        transaction has not locked: what it was before would be a guess.
         """
+        moved: list[Message] = []
         for message in messages:
             before = self._locked.get(message.id)
             if before is None:
@@ -77,6 +78,9 @@ class Tally:
             for status, moment in message.reached.items():
                 if status not in before.reached:
                     self._note_reached(message, status, moment)
+            if message.status is not before.status:
+                moved.append(message)
+        return moved
 
     def add_counts_to(self, counts: Counts) -> None:
         """Add to *counts* what was reached."""

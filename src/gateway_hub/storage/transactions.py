@@ -8,7 +8,7 @@ before that commit is on disk.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
 from sqlalchemy import CursorResult, Executable
@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncTransactio
 
 from gateway_hub.domain.errors import UnavailableError
 from gateway_hub.storage.faults import is_connection_lost, is_lock_conflict, is_transient
+from gateway_hub.storage.journal import Journal, write_journals
 from gateway_hub.storage.tallies import Tally, choose_shard, write_tallies
 
 Item = TypeVar("Item")
@@ -41,6 +42,7 @@ class Transaction:
         self._connection = connection
         self.is_repeat = is_repeat
         self.tally = Tally()
+        self.journal = Journal()
         self._after_commit: list[Callable[[], None]] = []
 
     @property
@@ -115,7 +117,7 @@ _Unit = list[_Job]
 """Jobs of one kind of work, done as one."""
 
 
-async def _run(unit: _Unit, connection: AsyncConnection) -> None:
+async def _run(unit: _Unit, connection: AsyncConnection) -> Transaction:
     transaction = Transaction(connection, is_repeat=any(job.is_repeat for job in unit))
     for job in unit:
         job.transaction = None
@@ -123,6 +125,7 @@ async def _run(unit: _Unit, connection: AsyncConnection) -> None:
     for job, result in zip(unit, results, strict=True):
         job.result = result
     unit[0].transaction = transaction  # its callbacks are those of the whole unit
+    return transaction
 
 
 def _units_of(jobs: Sequence[_Job]) -> list[_Unit]:
@@ -130,13 +133,6 @@ def _units_of(jobs: Sequence[_Job]) -> list[_Unit]:
     for job in jobs:
         units.setdefault(job.work, []).append(job)
     return list(units.values())
-
-
-def _tallies_of(jobs: Iterable[_Job]) -> Iterator[Tally]:
-    """Yield what those of *jobs* that have not failed do to the kept numbers."""
-    for job in jobs:
-        if job.transaction is not None:
-            yield job.transaction.tally
 
 
 class _TransactionEndedError(Exception):
@@ -166,9 +162,17 @@ class CommitGroup:
     was done, it must have the same effect twice: ids are made outside of it.
     """
 
-    def __init__(self, engine: AsyncEngine, *, writers: int) -> None:
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        *,
+        writers: int,
+        on_events: Callable[[], None] = lambda: None,
+    ) -> None:
+        """*on_events* is called after each commit that wrote events; it must not fail."""
         self._engine = engine
         self._writers = writers
+        self._on_events = on_events
         self._waiting: deque[_Job] = deque()
         self._arrived = asyncio.Event()
         self._stopping = False
@@ -284,42 +288,46 @@ class CommitGroup:
         try:
             async with self._engine.begin() as connection:
                 if len(units) == 1:
-                    await self._run_only(units[0], connection)
+                    done = [await self._run_only(units[0], connection)]
                 else:
-                    for unit in units:
-                        await self._run_apart(unit, connection)
-                await write_tallies(connection, _tallies_of(jobs), shard=shard)
+                    done = [tx for unit in units for tx in await self._run_apart(unit, connection)]
+                await write_tallies(connection, (tx.tally for tx in done), shard=shard)
+                events = await write_journals(connection, (tx.journal for tx in done))
+            if events:
+                self._on_events()
         except (_TransactionEndedError, _UnitFailedError):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it was, each caller must hear of it
             for job in jobs:
                 job.error = job.error or error
 
-    async def _run_only(self, unit: _Unit, connection: AsyncConnection) -> None:
+    async def _run_only(self, unit: _Unit, connection: AsyncConnection) -> Transaction:
         """Run *unit*, which has the transaction to itself and so needs no savepoint."""
         try:
-            await _run(unit, connection)
+            return await _run(unit, connection)
         except Exception as error:
             if len(unit) == 1 or is_connection_lost(error):
                 raise
             raise _UnitFailedError from error
 
-    async def _run_apart(self, unit: _Unit, connection: AsyncConnection) -> None:
-        """Run *unit* in a savepoint; if it fails as one, each of its jobs in one of its own."""
+    async def _run_apart(self, unit: _Unit, connection: AsyncConnection) -> list[Transaction]:
+        """Run *unit* in a savepoint; if it fails as one, each of its jobs in one of its own.
+
+        Return what is kept of it, in the order in which it was done.
+        """
         savepoint = await connection.begin_nested()
         try:
-            await _run(unit, connection)
+            transaction = await _run(unit, connection)
         except Exception as error:
             if is_connection_lost(error):
                 raise
             await _end(savepoint, keep=False)
             if len(unit) == 1:
                 unit[0].error = error
-                return
-            for job in unit:
-                await self._run_apart([job], connection)
-        else:
-            await _end(savepoint, keep=True)
+                return []
+            return [tx for job in unit for tx in await self._run_apart([job], connection)]
+        await _end(savepoint, keep=True)
+        return [transaction]
 
     async def _settle_or_retry(self, jobs: list[_Job]) -> None:
         again: list[_Job] = []
