@@ -6,8 +6,10 @@ so that nothing in it can pass for an event.
 
 import logging
 import os
+import re
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Literal, TextIO
 
 import orjson
@@ -22,6 +24,8 @@ LineFormat = Literal["auto", "console", "json"]
 
 _LONGEST_VALUE = 8_000
 _DEEPEST = 6
+# What neither is nor holds a secret or a control character, as most of what is logged.
+_PLAIN = re.compile(r"[A-Za-z0-9./:+{}-]*")
 _FIRST_FIELDS = ("timestamp", "level", "event")
 # These tell what our own lines tell already, or at DEBUG show every statement with its values.
 _CHATTY = (
@@ -133,14 +137,21 @@ def _clean(value: object, depth: int) -> object:
         return int(value)
     if depth < _DEEPEST and isinstance(value, Mapping):
         return {
-            _clean_text(str(key)): _clean_named(key, item, depth + 1) for key, item in value.items()
+            _clean_name(str(key)): _clean_named(key, item, depth + 1) for key, item in value.items()
         }
     if depth < _DEEPEST and isinstance(value, list | tuple | set | frozenset):
         return [_clean(item, depth + 1) for item in value]
     return _clean_text(str(value))
 
 
+@lru_cache(maxsize=1024)
+def _clean_name(name: str) -> str:
+    return _clean_text(name)
+
+
 def _clean_text(text: str) -> str:
+    if len(text) < _LONGEST_VALUE and _PLAIN.fullmatch(text):
+        return text
     if len(text) > _LONGEST_VALUE:
         text = f"{text[:_LONGEST_VALUE]}… ({len(text)} characters)"
     return escape_controls(redact(text))

@@ -1,6 +1,7 @@
 """Secrets in what is shown: values hidden by the name they go by, or by how they look."""
 
 import re
+from functools import lru_cache
 
 HIDDEN = "[hidden]"
 
@@ -17,6 +18,7 @@ _AUTHORIZATION = re.compile(r"\b(Basic|Bearer)\s+[^\s\"',;]+", re.IGNORECASE)
 _USERINFO = re.compile(r"://(?:[^\s/?#@:]{0,256}:\S{0,256}|[^\s/?#@]{1,256})@")
 
 
+@lru_cache(maxsize=1024)
 def is_secret_name(name: str) -> bool:
     """Say whether a value called *name* is a secret: ``password``, ``api_key``, ``X-Auth-Token``.
 
