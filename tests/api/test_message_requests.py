@@ -60,7 +60,8 @@ def _refused(body: Any) -> list[tuple[str, str]]:
         pytest.param({"priority": 2**63}, "/priority", "out_of_range", id="beyond int64"),
         pytest.param({"priority": 10**400}, "/priority", "out_of_range", id="beyond float"),
         pytest.param({"priority": "5"}, "/priority", "wrong_type", id="priority as text"),
-        pytest.param({"priority": 5.0}, "/priority", "wrong_type", id="priority as float"),
+        pytest.param({"priority": 5.5}, "/priority", "wrong_type", id="half a number"),
+        pytest.param({"priority": 1e300}, "/priority", "out_of_range", id="beyond any"),
         pytest.param({"priority": True}, "/priority", "wrong_type", id="priority as bool"),
         pytest.param({"priority": None}, "/priority", "wrong_type", id="null priority"),
         pytest.param({"max_attempts": 0}, "/max_attempts", "out_of_range", id="no attempt"),
@@ -167,6 +168,12 @@ async def test_a_refusal_never_repeats_what_was_given(shared: httpx.AsyncClient,
     answer = await shared.post("/v1/messages", json=body)
     assert answer.status_code == 422
     assert CANARY not in answer.text
+
+
+async def test_a_whole_number_may_be_written_with_a_point(admin: httpx.AsyncClient) -> None:
+    """To JSON, and so to the description of the API, 5.0 is an integer."""
+    body = {"to": "+255712345678", "text": "Habari", "priority": 5.0}
+    assert (await admin.post("/v1/messages", json=body)).json()["priority"] == 5
 
 
 async def test_a_thousand_errors_are_not_all_told(shared: httpx.AsyncClient) -> None:

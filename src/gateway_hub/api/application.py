@@ -1,8 +1,10 @@
 """Puts the REST API into an application."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 
 from fastapi import FastAPI
+from fastapi.routing import APIRoute
 
 from gateway_hub.api import (
     api_keys,
@@ -31,6 +33,9 @@ _ROUTERS = (
 )
 
 
+_PREFIX = "/v1"
+
+
 def install_api(
     app: FastAPI,
     hub: Hub,
@@ -43,10 +48,20 @@ def install_api(
     is the URL of the request that asks. Without *limits* callers may ask as often as they like.
     """
     set_context(app, hub, tuple(public_urls), limits)
-    install_problem_handlers(app)
+    install_problem_handlers(app, _list_methods())
     for router in _ROUTERS:
-        app.include_router(router, prefix="/v1")
+        app.include_router(router, prefix=_PREFIX)
     install_openapi(app)
     install_docs_page(app)
     app.add_middleware(HeadAsGet)
     app.add_middleware(LastResort)
+
+
+def _list_methods() -> dict[str, set[str]]:
+    """Return the methods of each path, as it is written in the routes."""
+    methods: defaultdict[str, set[str]] = defaultdict(set)
+    for router in _ROUTERS:
+        for route in router.routes:
+            if isinstance(route, APIRoute):
+                methods[_PREFIX + route.path] |= route.methods or set()
+    return dict(methods)

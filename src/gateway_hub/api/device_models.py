@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, Field, StringConstraints
 
-from gateway_hub.api.fields import LEFT_OUT, GivenFields, Name, Region, Tag
+from gateway_hub.api.fields import LEFT_OUT, WHOLE, GivenFields, Name, Region, Tag
 from gateway_hub.api.pages import PageResponse
 from gateway_hub.api.times import Moment
 from gateway_hub.domain.devices import Protocol, SendLimit
@@ -19,6 +19,7 @@ def _without_repeats(tags: list[str]) -> list[str]:
 
 
 Tags = Annotated[list[Tag], Field(max_length=20), AfterValidator(_without_repeats)]
+_UpToAMillion = Annotated[int, Field(strict=True, ge=1, le=1_000_000), WHOLE]
 PhoneNumber = Annotated[str, StringConstraints(min_length=1, max_length=64)]
 ServerUrl = Annotated[str, StringConstraints(pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://[^\s]{1,2000}$")]
 # What the CHT app cannot hold in the user name of its URL.
@@ -29,9 +30,9 @@ Password = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]{1,128}$"
 class SendLimitFields(GivenFields):
     """The most a device may send: segments in any so many seconds."""
 
-    segments: Annotated[int, Field(strict=True, ge=1, le=1_000_000)]
-    seconds: Annotated[int, Field(strict=True, ge=1, le=_MOST_SECONDS)]
-    recipients_per_month: Annotated[int, Field(strict=True, ge=1, le=1_000_000)] | None = Field(
+    segments: _UpToAMillion
+    seconds: Annotated[int, Field(strict=True, ge=1, le=_MOST_SECONDS), WHOLE]
+    recipients_per_month: _UpToAMillion | None = Field(
         None, description="How many distinct numbers the carrier lets it send to; null: any."
     )
 
@@ -104,7 +105,7 @@ class UpdateDeviceRequest(GivenFields):
 class RenewCredentialsRequest(GivenFields):
     """How to replace the credentials."""
 
-    grace_seconds: Annotated[int, Field(strict=True, ge=0, le=604_800)] = Field(
+    grace_seconds: Annotated[int, Field(strict=True, ge=0, le=604_800), WHOLE] = Field(
         0, description="How long the old ones work beside the new."
     )
     password: Password | None = Field(None, description="Made by the hub if not given.")

@@ -6,6 +6,7 @@ from fastapi import Path
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -84,6 +85,14 @@ def _left_out() -> Any:
     """Return the value of a field that was left out: nobody reads it, only those given count."""
     return None
 
+
+def _to_whole(value: Any) -> Any:
+    """Return *value*, or the whole number it stands for: to JSON, 5.0 is 5."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+WHOLE = BeforeValidator(_to_whole)
+"""Beside a strict integer, after its bounds: takes it as JSON has it."""
 
 Name = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 Tag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,64}$")]

@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from gateway_hub.api.fields import GivenFields, GivenId, Tag
+from gateway_hub.api.fields import WHOLE, GivenFields, GivenId, Tag
 from gateway_hub.api.pages import PageQuery
 from gateway_hub.api.times import GivenMoment
 from gateway_hub.domain.lifecycle import Status
@@ -65,14 +65,14 @@ class SendMessageRequest(GivenFields):
     route: RouteRequest | None = Field(
         None, description="Which devices may send it; any of the project's if not given."
     )
-    priority: Annotated[int, Field(strict=True, ge=-1000, le=1000)] = Field(
+    priority: Annotated[int, Field(strict=True, ge=-1000, le=1000), WHOLE] = Field(
         0, description="Higher goes first."
     )
     send_at: GivenMoment | None = Field(None, description="Not before this time.")
     expires_at: GivenMoment | None = Field(
         None, description="Not after this time: `expired` if no device took it by then."
     )
-    max_attempts: Annotated[int, Field(strict=True, ge=1, le=10)] = Field(
+    max_attempts: Annotated[int, Field(strict=True, ge=1, le=10), WHOLE] = Field(
         1, description="How often to try anew after a final failure."
     )
     if_uncertain: IfUncertain | None = Field(

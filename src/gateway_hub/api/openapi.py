@@ -39,7 +39,7 @@ _IDEMPOTENCY_KEY = {
     "required": False,
     "description": "1 to 255 visible ASCII characters of your own, for 24 hours: the same request "
     "with the same key has its effect once, and gets the first answer again.",
-    "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+    "schema": {"type": "string", "pattern": "^[\\x21-\\x7e]{1,255}$"},
 }
 ASKED_BACK: Responses = {202: {"description": "The phone was asked to give it back."}}
 OUTDATED: Responses = {412: {"description": "Changed meanwhile."}}
