@@ -105,6 +105,13 @@ class Settings(BaseSettings):
         description="Messages a project may have queued, about, before further ones are answered "
         "503; 0: any number.",
     )
+    max_event_streams: int = Field(
+        200,
+        ge=0,
+        le=100_000,
+        description="Open streams of events, in each process, before further ones are answered "
+        "503.",
+    )
     retention_days: int | None = Field(
         None,
         ge=LEAST_RETENTION.days,

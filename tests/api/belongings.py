@@ -19,7 +19,7 @@ from tests.api.clients import ALL_BUT_ADMIN, make_key
 UNKNOWN = "019c1350-8a40-7c31-9a55-3f1c2b7d9e01"
 
 # What requests to the hub change by themselves, whoever makes them.
-_NOT_OWNED = {"versions", "idempotency_keys"}
+_NOT_OWNED = {"versions", "idempotency_keys", "log_places"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,10 @@ class Operation:
         )
 
 
-_QUERIES = {"/v1/messages/export": {"format": "ndjson"}}
+_QUERIES = {
+    "/v1/messages/export": {"format": "ndjson"},
+    "/v1/events/stream": {"cursor": "earliest"},
+}
 
 
 def list_operations(app: FastAPI) -> Iterator[Operation]:
@@ -94,17 +97,23 @@ async def furnish(
     query = {"type": "mms", "device_id": device.id}
     [mms] = (await owner.get("/v1/messages", params=query)).json()["data"]
     keys = (await owner.get("/v1/api-keys", params={"limit": 1})).json()["data"]
+    await hub.publisher.publish_all()
+    query = {"message_id": mms["id"]}
+    [event] = (await owner.get("/v1/events", params=query)).json()["data"]
     return {
         "message_id": sent.json()["id"],
         "device_id": device.id,
         "attachment_id": mms["attachments"][0]["id"],
         "key_id": keys[0]["id"],
+        "event_id": event["id"],
         "project_id": project_id,
     }
 
 
 async def snapshot(hub: Hub) -> dict[str, list[str]]:
-    """Return every row of the database, by table."""
+    """Return every row of the database, by table, once what comes of itself has come."""
+    await hub.states.flush()
+    await hub.publisher.publish_all()
 
     async def query(tx: Transaction) -> dict[str, list[str]]:
         return {

@@ -1,12 +1,13 @@
 """The API as backends see it: an application around a hub, and clients with keys."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway_hub import __version__
 from gateway_hub.api.application import install_api
@@ -15,6 +16,7 @@ from gateway_hub.services.hub import Hub
 
 OPERATOR_TOKEN = "operator-token-of-the-tests"
 REQUEST_ID = "request-0001"
+STREAM = "/v1/events/stream"
 BASE_URL = "http://hub.example.test"
 ALL_BUT_ADMIN = tuple(scope for scope in KeyScope if scope is not KeyScope.ADMIN)
 
@@ -37,9 +39,31 @@ def named(app: ASGIApp) -> ASGIApp:
 
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         scope.setdefault("state", {})["request_id"] = REQUEST_ID
-        await app(scope, receive, send)
+        if scope["path"] == STREAM:
+            await _serve_beginning(app, scope, send)
+        else:
+            await app(scope, receive, send)
 
     return serve
+
+
+async def _serve_beginning(app: ASGIApp, scope: Scope, send: Send) -> None:
+    """Serve the first that a stream holds, then hang up: the client waits for the end."""
+    hung_up = asyncio.Event()
+
+    async def receive_end() -> Message:
+        await hung_up.wait()
+        return {"type": "http.disconnect"}
+
+    async def send_first(message: Message) -> None:
+        if hung_up.is_set():
+            return
+        if message.get("body"):
+            message = {**message, "more_body": False}
+            hung_up.set()
+        await send(message)
+
+    await app(scope, receive_end, send_first)
 
 
 def connect(app: ASGIApp, token: str | None) -> httpx.AsyncClient:

@@ -10,6 +10,7 @@ from gateway_hub.api import (
     api_keys,
     attachments,
     devices,
+    events,
     messages,
     projects,
     statistics,
@@ -25,6 +26,7 @@ from gateway_hub.services.hub import Hub
 _ROUTERS = (
     messages.bulk_router,
     messages.router,
+    events.router,
     devices.router,
     attachments.router,
     projects.router,

@@ -13,6 +13,7 @@ from gateway_hub.domain.errors import (
     PermissionDeniedError,
     TagLimitedError,
     UnauthenticatedError,
+    UnavailableError,
 )
 
 PROJECT_HEADER = "Gateway-Hub-Project"
@@ -38,6 +39,17 @@ async def authenticate(request: Request) -> None:
         raise
     request.state.principal = principal
     limits.count_request(request.scope, principal.key_id)
+
+
+async def is_still_valid(request: Request) -> bool:
+    """Say whether the key that *request* was proved by still opens what it did."""
+    try:
+        proved: bool = await _prove(request) == request.state.principal
+    except UnauthenticatedError:
+        return False
+    except UnavailableError:
+        return True  # nobody can say now; it is asked again soon
+    return proved
 
 
 async def _prove(request: Request) -> Principal:

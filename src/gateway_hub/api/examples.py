@@ -264,6 +264,20 @@ def _page_of(item: dict[str, Any]) -> dict[str, Any]:
     return {"data": [item], "next_cursor": None}
 
 
+_EVENT: dict[str, Any] = {
+    "id": "019c1350-a5b2-7e44-9d1b-6f20c3a4b5d6",
+    "type": "message.sent",
+    "timestamp": _LATER,
+    "project_id": _PROJECT_ID,
+    "data": {name: item for name, item in _OUTBOUND_MESSAGE.items() if name != "attempts"},
+}
+
+_EVENT_PAGE: dict[str, Any] = {
+    "data": [_EVENT],
+    "next_cursor": "q1zqb5nJ4fZ0mXv2cT8HdA",
+    "has_more": False,
+}
+
 _ESTIMATE_REQUEST: dict[str, Any] = {
     "to": "+255712345678",
     "text": "Your appointment is on Monday \u2013 at 10:00.",
@@ -305,6 +319,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "DeviceResponse": _DEVICE,
     "EstimateRequest": _ESTIMATE_REQUEST,
     "EstimateResponse": _ESTIMATE,
+    "EventPageResponse": _EVENT_PAGE,
+    "EventResponse": _EVENT,
     "InboundMessageResponse": _INBOUND_MESSAGE,
     "IssuedCredentialsResponse": _ISSUED_CREDENTIALS,
     "MessagePageResponse": _page_of(_OUTBOUND_MESSAGE),

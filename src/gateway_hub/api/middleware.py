@@ -9,6 +9,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from gateway_hub.api.problems import find_request_id, render_problem
 
 PREFIX = "/v1/"
+IS_HEAD = "gateway_hub.is_head"
+"""Where a request's scope says that nobody waits for the body."""
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +25,7 @@ class HeadAsGet:
         """Serve one connection."""
         if scope["type"] == "http" and scope["method"] == "HEAD" and _is_api(scope):
             # A copy: the server keeps back the body of what it still sees as HEAD.
-            scope = {**scope, "method": "GET"}
+            scope = {**scope, "method": "GET", IS_HEAD: True}
         await self._app(scope, receive, send)
 
 

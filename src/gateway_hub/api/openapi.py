@@ -10,6 +10,7 @@ from gateway_hub.api.examples import EXAMPLES
 from gateway_hub.api.problems import MEDIA_TYPE, ProblemError, to_problem
 from gateway_hub.domain.errors import (
     ConflictError,
+    CursorExpiredError,
     NotFoundError,
     PermissionDeniedError,
     PreconditionFailedError,
@@ -71,6 +72,15 @@ EXPORTED: Responses = {
     }
 }
 
+EXPIRED: Responses = {410: {"description": "The cursor is too old."}}
+STREAMED: Responses = {
+    200: {
+        "description": "Server-Sent Events, for as long as the connection holds.",
+        "content": {"text/event-stream": {"schema": {"type": "string"}}},
+    },
+    **EXPIRED,
+}
+
 _DESCRIPTION = """\
 Send and receive SMS through Android phones.
 
@@ -83,6 +93,7 @@ requests are refused.
 
 _TAGS = [
     {"name": "Messages", "description": "SMS, MMS and call notices, in both directions."},
+    {"name": "Events", "description": "All that happens, in one log: read on from where you are."},
     {"name": "Devices", "description": "Phones that run a gateway app."},
     {"name": "Statistics", "description": "Numbers of messages, and how things stand."},
     {"name": "Projects and keys", "description": "Tenants, and who may do what."},
@@ -99,6 +110,10 @@ _PROBLEMS: dict[str, tuple[str, Exception | None]] = {
     "409": (
         "Not in this state",
         ConflictError("A project with this name exists.", code="name_taken"),
+    ),
+    "410": (
+        "Events after the cursor have been removed",
+        CursorExpiredError("Events that came after the cursor have been removed."),
     ),
     "412": (
         "Changed meanwhile",
@@ -197,7 +212,7 @@ def _let_be_repeated(operation: dict[str, Any]) -> None:
 def _add_to_operation(operation: dict[str, Any]) -> None:
     responses = operation["responses"]
     statuses = [*_ALWAYS, *(_WITH_BODY if "requestBody" in operation else ())]
-    statuses += [status for status in ("400", "409", "412") if status in responses]
+    statuses += [status for status in ("400", "409", "410", "412") if status in responses]
     for status in sorted(set(statuses)):
         responses[status] = {"$ref": f"#/components/responses/{_name(status)}"}
     operation["responses"] = dict(sorted(responses.items()))

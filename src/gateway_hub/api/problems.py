@@ -12,6 +12,7 @@ from starlette.types import Scope
 from gateway_hub.api.refused_fields import to_fields
 from gateway_hub.domain.errors import (
     ConflictError,
+    CursorExpiredError,
     FieldProblem,
     HubError,
     InvalidInputError,
@@ -34,6 +35,7 @@ _STATUS: dict[type[HubError], int] = {
     PermissionDeniedError: 403,
     NotFoundError: 404,
     ConflictError: 409,
+    CursorExpiredError: 410,
     PreconditionFailedError: 412,
     UnavailableError: 503,
 }

@@ -52,6 +52,6 @@ async def running_hub(folder: Path) -> AsyncIterator[DemoHub]:
             url = make_url(_HOST, listener.getsockname()[1])
             yield DemoHub(url, first.secret, folder)
         finally:
-            own.hub.wakeups.stop()
+            own.hub.let_go()
             server.should_exit = True
             await serving

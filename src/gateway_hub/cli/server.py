@@ -52,7 +52,7 @@ def new_runner() -> asyncio.Runner:
 
 
 class HubServer(uvicorn.Server):
-    """uvicorn that lets go of held polls at the first signal and then ends with exit code 0."""
+    """uvicorn that ends held polls and streams at the first signal, and itself with exit code 0."""
 
     def __init__(
         self, config: uvicorn.Config, hub: Hub, announce: Callable[[], Awaitable[None]]
@@ -78,7 +78,7 @@ class HubServer(uvicorn.Server):
             end_after(_STOP_SECONDS)
         self.force_exit = self.should_exit and sig == signal.SIGINT
         self.should_exit = True
-        self._loop.call_soon_threadsafe(self._hub.wakeups.stop)
+        self._loop.call_soon_threadsafe(self._hub.let_go)
 
 
 def make_config(own: OwnHub) -> uvicorn.Config:

@@ -79,11 +79,19 @@ class PreconditionFailedError(HubError):
     code = "precondition_failed"
 
 
+class CursorExpiredError(HubError):
+    """What came after the cursor is not all there any more."""
+
+    code = "cursor_expired"
+
+
 class UnavailableError(HubError):
     """Our side cannot serve the request now; the same request may succeed later."""
 
     code = "unavailable"
 
-    def __init__(self, detail: str, *, retry_after_seconds: int = 5) -> None:
-        super().__init__(detail)
+    def __init__(
+        self, detail: str, *, retry_after_seconds: int = 5, code: str | None = None
+    ) -> None:
+        super().__init__(detail, code=code)
         self.retry_after_seconds = retry_after_seconds

@@ -11,6 +11,7 @@ import structlog
 
 from gateway_hub.domain.clock import Clock, from_epoch_ms
 from gateway_hub.services.directory import Directory
+from gateway_hub.services.event_tail import EventTail
 from gateway_hub.services.notices import About, Notice, parse_notice
 from gateway_hub.services.wakeups import Wakeups
 from gateway_hub.services.work_hints import WorkHints
@@ -38,6 +39,7 @@ class Following:
         directory: Directory,
         hints: WorkHints,
         wakeups: Wakeups,
+        tail: EventTail,
         clock: Clock,
     ) -> None:
         self._database = database
@@ -55,6 +57,7 @@ class Following:
             About.ASKED_BACK: lambda notice: hints.learn_asked_back(notice.subject),
             About.DEVICE: lambda notice: wakeups.let_go(notice.subject),
             About.DIRECTORY: lambda _notice: directory.forget(),
+            About.EVENTS: lambda _notice: tail.rouse(),
         }
 
     async def listen(self) -> None:

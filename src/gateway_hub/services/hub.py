@@ -18,10 +18,13 @@ from gateway_hub.services.device_states import DeviceStates
 from gateway_hub.services.devices import Devices
 from gateway_hub.services.directory import Directory
 from gateway_hub.services.estimates import Estimates
+from gateway_hub.services.event_log import EventLog
+from gateway_hub.services.event_tail import EventTail
 from gateway_hub.services.exchange import PhoneExchange
 from gateway_hub.services.following import Following
 from gateway_hub.services.idempotency import IdempotencyKeys
 from gateway_hub.services.insights import Insights
+from gateway_hub.services.log_cursors import LogCursors
 from gateway_hub.services.notices import tell_over
 from gateway_hub.services.orphans import Orphans
 from gateway_hub.services.outbox import Outbox
@@ -59,6 +62,7 @@ class HubOptions:
     operator_token: str | None = None
     direct_database_url: str | None = None
     max_queued: int | None = None
+    max_event_streams: int = 200
     keep: timedelta | None = None
     """How long what is over is kept; None: for ever."""
 
@@ -72,7 +76,9 @@ class Hub:
         self.database = Database(options.database_url, options.direct_database_url)
         secret_box = SecretBox(options.secret_keys)
         tell = tell_over(self.database.line)
-        self.publisher = Publisher(self.database, tell, on_published=lambda: None)
+        self.tail = EventTail(self.database, options.max_event_streams)
+        self.events = EventLog(self.database, LogCursors(options.secret_keys), self.tail)
+        self.publisher = Publisher(self.database, tell, on_published=self.tail.rouse)
         self.database.when_events(self.publisher.note_events)
         self.directory = Directory(self.database, tell)
         self.hints = WorkHints(self.database, clock, tell)
@@ -82,6 +88,7 @@ class Hub:
             directory=self.directory,
             hints=self.hints,
             wakeups=self.wakeups,
+            tail=self.tail,
             clock=clock,
         )
         self.states = DeviceStates(self.database, options.offline_after, clock)
@@ -141,15 +148,21 @@ class Hub:
                 (self.idempotency.forget_old, _FORGET_SECONDS),
                 (self.statistics.fold, _FORGET_SECONDS),
                 (self.following.refresh, self.hints.REFRESH_SECONDS),
+                (self.tail.follow, 0),
                 *self._publishing_work(),
                 *self._cross_process_work(),
                 *self._removal_work(),
             )
         ]
 
-    async def stop(self) -> None:
-        """End held polls and background work, write what is buffered, close the database."""
+    def let_go(self) -> None:
+        """Answer held polls and end event streams; hold none from now on."""
         self.wakeups.stop()
+        self.tail.stop()
+
+    async def stop(self) -> None:
+        """End held polls, streams and background work, write what is buffered, then close."""
+        self.let_go()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

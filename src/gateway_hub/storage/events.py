@@ -85,12 +85,20 @@ _FIRST_MADE_SINCE = (
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """What to read; None: any. *tag* means events of devices, or messages routed, with that tag."""
+    """What to read; None: any. *within_tag*: what is about devices, or routed, with that tag."""
 
-    type: EventType | None = None
+    types: frozenset[EventType] | None = None
     message_id: str | None = None
     device_id: str | None = None
-    tag: str | None = None
+    within_tag: str | None = None
+
+    def passes(self, event: Event) -> bool:
+        """Say whether *event* is wanted, as far as it can tell by itself: not by its tag."""
+        return (
+            (self.types is None or event.type in self.types)
+            and self.message_id in {None, event.message_id}
+            and self.device_id in {None, event.device_id}
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,15 +180,24 @@ async def list_events(
         .order_by(events.c.seq)
         .limit(limit)
     )
-    found = [_to_event(row) for row in await tx.execute(statement, {"within_tag": wanted.tag})]
+    found = [
+        _to_event(row) for row in await tx.execute(statement, {"within_tag": wanted.within_tag})
+    ]
     reached = found[-1].seq if len(found) == limit else max(after, until)
     return EventPage(found, reached, at_end=reached >= end)
 
 
-async def find_event(tx: Transaction, project_id: str, event_id: str) -> Event | None:
-    """Return that event of that project."""
-    parameters = {"event_id": event_id, "of_project": project_id}
-    row = (await tx.execute(_BY_ID, parameters)).one_or_none()
+async def find_event(
+    tx: Transaction, project_id: str, wanted: EventFilter, event_id: str
+) -> Event | None:
+    """Return that event of that project, if it passes."""
+    statement = _filter(_BY_ID, wanted, tx.dialect)
+    parameters = {
+        "event_id": event_id,
+        "of_project": project_id,
+        "within_tag": wanted.within_tag,
+    }
+    row = (await tx.execute(statement, parameters)).one_or_none()
     return _to_event(row) if row else None
 
 
@@ -192,7 +209,10 @@ async def find_tagged(tx: Transaction, tag: str, *, after: int, until: int) -> s
 
 async def _find_place_before(tx: Transaction, message_id: str) -> int:
     """Return a place before which there can be no event of that message."""
-    made = made_at_ms(message_id) - _CLOCKS_DIFFER_BY_MS
+    try:
+        made = made_at_ms(message_id) - _CLOCKS_DIFFER_BY_MS
+    except ValueError:
+        return 0
     since = {"since": first_id_at(max(0, made))}
     return ((await tx.execute(_FIRST_MADE_SINCE, since)).scalar_one_or_none() or 1) - 1
 
@@ -217,15 +237,16 @@ def _tagged(dialect: str) -> Executable:
 
 
 def _filter(statement: Select[Any], wanted: EventFilter, dialect: str) -> Select[Any]:
+    if wanted.types is not None:
+        statement = statement.where(events.c.type.in_(sorted(wanted.types)))
     given = {
-        events.c.type: wanted.type,
         events.c.message_id: wanted.message_id,
         events.c.device_id: wanted.device_id,
     }
     for column, value in given.items():
         if value is not None:
             statement = statement.where(column == value)
-    if wanted.tag is not None:
+    if wanted.within_tag is not None:
         statement = statement.where(is_about_tag(dialect, "within_tag"))
     return statement
 
