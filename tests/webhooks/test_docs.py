@@ -14,7 +14,7 @@ import pytest
 
 from gateway_hub.domain.webhooks.retries import DELAYS
 from gateway_hub.domain.webhooks.secrets import generate_webhook_secret
-from gateway_hub.webhooks.signing import sign_webhook
+from gateway_hub.domain.webhooks.signing import sign_webhook
 
 DOCS = (Path(__file__).parent.parent.parent / "docs" / "webhooks.md").read_text("utf-8")
 SNIPPETS = re.findall(r"<!-- verify: (\w+) -->\n```\w+\n(.*?)```", DOCS, re.DOTALL)

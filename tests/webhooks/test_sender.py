@@ -11,10 +11,10 @@ import pytest
 
 from gateway_hub import __version__
 from gateway_hub.domain.webhooks.outcomes import AttemptResult, Fault, OutcomeKind
+from gateway_hub.domain.webhooks.signing import verify_webhook
 from gateway_hub.webhooks.answers import MOST_BODY_BYTES, IncomingAnswer
 from gateway_hub.webhooks.guard import Guard
 from gateway_hub.webhooks.sender import SendLimits, WebhookSender
-from gateway_hub.webhooks.signing import verify_webhook
 from tests.conftest import FakeClock
 from tests.webhooks.certificates import HOST, Authority
 from tests.webhooks.conftest import IMPATIENT, SECRET, MakeSender

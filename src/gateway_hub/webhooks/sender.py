@@ -16,11 +16,11 @@ from gateway_hub import __version__
 from gateway_hub.domain.clock import Clock, system_clock
 from gateway_hub.domain.errors import InvalidInputError
 from gateway_hub.domain.webhooks.outcomes import Answer, AttemptResult, Fault, Outcome
+from gateway_hub.domain.webhooks.signing import sign_webhook
 from gateway_hub.domain.webhooks.urls import WebhookUrl, parse_webhook_url
 from gateway_hub.webhooks.answers import IncomingAnswer
 from gateway_hub.webhooks.faults import ENDPOINT_ERRORS
 from gateway_hub.webhooks.guard import Guard, GuardedNetwork
-from gateway_hub.webhooks.signing import sign_webhook
 
 USER_AGENT = f"gateway-hub/{__version__}"
 

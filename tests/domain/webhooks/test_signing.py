@@ -7,7 +7,11 @@ import pytest
 import standardwebhooks
 
 from gateway_hub.domain.webhooks.secrets import generate_webhook_secret
-from gateway_hub.webhooks.signing import WebhookVerificationError, sign_webhook, verify_webhook
+from gateway_hub.domain.webhooks.signing import (
+    WebhookVerificationError,
+    sign_webhook,
+    verify_webhook,
+)
 
 # The example of Standard Webhooks' own libraries; made again with `openssl dgst -sha256 -mac HMAC`.
 SPEC_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
