@@ -113,5 +113,5 @@ def put_on_disk(database: Database, disk: Disk) -> None:
     for engine in (writer, reader):
         engine.sync_engine.dispose(close=False)
     database._writer, database._reader = writer, reader
-    database._commits = CommitGroup(writer, writers=1)
+    database._commits = CommitGroup(writer, writers=1, on_events=database._note_events)
     database._commits.start()

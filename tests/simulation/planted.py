@@ -20,6 +20,7 @@ from gateway_hub.domain.phone_posts import PhoneAnswer
 from gateway_hub.services import budgets, caretaker, doubts, outbox, reports
 from gateway_hub.services.exchange import PhoneExchange
 from gateway_hub.storage import inbound, messages, offers, queues
+from gateway_hub.storage.tallies import Tally
 from gateway_hub.storage.transactions import CommitGroup, Transaction
 
 
@@ -165,6 +166,16 @@ def _miss_repeats() -> list[tuple[Any, str, Any]]:
     return [(Transaction, "is_repeat", never)]
 
 
+def _tell_of_all_that_is_saved() -> list[tuple[Any, str, Any]]:
+    real = Tally.note_changed
+
+    def note_changed(self: Any, changed: Any) -> Any:
+        real(self, changed)
+        return changed
+
+    return [(Tally, "note_changed", note_changed)]
+
+
 PLANTS = {
     "answer-before-commit": Plant(
         "callers are told of success before the commit", "lost", _answer_before_commit
@@ -205,6 +216,11 @@ PLANTS = {
     ),
     "repeat-counted-twice": Plant(
         "a commit whose answer was lost is counted again", "miscounted", _miss_repeats
+    ),
+    "event-without-change": Plant(
+        "whatever is saved of a message is told as a new status",
+        "mistold",
+        _tell_of_all_that_is_saved,
     ),
 }
 """The planted faults by name."""

@@ -5,6 +5,7 @@ Nothing here asks the hub for its rules: they are written down once more, from i
 
 from tests.simulation import (
     rules_of_ends,
+    rules_of_events,
     rules_of_inbound,
     rules_of_offers,
     rules_of_statuses,
@@ -24,6 +25,7 @@ KINDS = {
     "over budget": "a phone got more segments in a window than it may send",
     "untrue": "a status says sent what never left, or not sent what did",
     "miscounted": "a number that is kept is not what counting gives",
+    "mistold": "an event is missing, told twice, or out of order",
     "refused": "a phone was answered anything but 200 and 503",
 }
 """The kinds of fault, and what each means."""
@@ -36,3 +38,4 @@ def judge(case: Case) -> None:
     rules_of_offers.judge(case)
     rules_of_takes.judge(case)
     rules_of_inbound.judge(case)
+    rules_of_events.judge(case)

@@ -1,9 +1,8 @@
 """Server-Sent Events over the log: each event under the cursor that it is resumed from."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Any
 
 import orjson
 from fastapi.sse import EventSourceResponse, format_sse_event
@@ -28,8 +27,9 @@ _HEADERS = {"X-Accel-Buffering": "no"}
 class EventStream(EventSourceResponse):
     """An answer that goes on until one side ends it."""
 
-    def __init__(self, chunks: AsyncIterator[bytes]) -> None:
+    def __init__(self, chunks: AsyncGenerator[bytes, None]) -> None:
         super().__init__(chunks, headers=_HEADERS)
+        self._chunks = chunks
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it all; a client that takes nothing for a while is cut off."""
@@ -41,21 +41,19 @@ class EventStream(EventSourceResponse):
             except TimeoutError:
                 raise ClientDisconnect from None
 
-        chunks: Any = self.body_iterator
-        async with aclosing(chunks):
+        async with aclosing(self._chunks):
             await super().__call__(scope, receive, send_in_time)
 
 
 async def render_stream(
-    news: AsyncIterator[NewsOfLog],
+    news: AsyncGenerator[NewsOfLog, None],
     cursors: LogCursors,
     project_id: str,
     is_allowed: Callable[[], Awaitable[bool]],
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield *news* as they go over the wire, until they end or are not allowed any more."""
-    held: Any = news
-    async with aclosing(held):
-        async for item in held:
+    async with aclosing(news):
+        async for item in news:
             for event in item.events:
                 yield format_sse_event(
                     data_str=render_envelope(event).decode("utf-8"),

@@ -1,6 +1,6 @@
 """Reading the event log: a page after a cursor, or all that comes."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 
 from gateway_hub.domain.errors import (
@@ -104,7 +104,7 @@ class EventLog:
 
     async def follow(
         self, project_id: str, wanted: EventFilter, *, after: int, seconds: float
-    ) -> AsyncIterator[NewsOfLog]:
+    ) -> AsyncGenerator[NewsOfLog, None]:
         """Yield all events after that place as they come, and no news every *seconds* without any.
 
         What was there before is read page by page. A follower who takes too little of what comes is
@@ -116,7 +116,7 @@ class EventLog:
 
     async def _follow(
         self, project_id: str, wanted: EventFilter, place: int, seconds: float
-    ) -> AsyncIterator[NewsOfLog]:
+    ) -> AsyncGenerator[NewsOfLog, None]:
         while not self._tail.stopping:
             async for page in self._catch_up(project_id, wanted, place):
                 place = page.reached
@@ -135,7 +135,7 @@ class EventLog:
 
     async def _catch_up(
         self, project_id: str, wanted: EventFilter, place: int
-    ) -> AsyncIterator[EventPage]:
+    ) -> AsyncGenerator[EventPage, None]:
         at_end = False
         while not (at_end or self._tail.stopping):
             page = await self.read(project_id, wanted, after=place, limit=_PAGE)
@@ -143,7 +143,9 @@ class EventLog:
             place, at_end = page.reached, page.at_end
 
 
-async def _take_from(follower: Follower, place: int, seconds: float) -> AsyncIterator[NewsOfLog]:
+async def _take_from(
+    follower: Follower, place: int, seconds: float
+) -> AsyncGenerator[NewsOfLog, None]:
     """Yield what comes to *follower* after *place*, up to which it has read the log itself."""
     while True:
         taken = await follower.take(seconds)
