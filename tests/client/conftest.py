@@ -1,16 +1,22 @@
 """Both clients, driven alike: the one that blocks runs in a thread."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Generator
+from contextlib import aclosing, asynccontextmanager, closing
 from dataclasses import dataclass, field
 from itertools import islice
+from pathlib import Path
 from typing import Any, Protocol
 
 import httpx
 import pytest
 
+from gateway_hub.app import create_app
 from gateway_hub.client import AsyncClient, Client, RetryPolicy
+from gateway_hub.services.hub import Hub
+from gateway_hub.settings import Settings
+from tests.api.clients import ALL_BUT_ADMIN, make_key
+from tests.serving import serving
 
 
 class Driver(Protocol):
@@ -32,8 +38,9 @@ class _Blocking:
 
     async def take(self, count: int, name: str, **named: Any) -> list[Any]:
         def read() -> list[Any]:
-            found: Iterator[Any] = getattr(self.client, name)(**named)
-            return list(islice(found, count))
+            found: Generator[Any] = getattr(self.client, name)(**named)
+            with closing(found):
+                return list(islice(found, count))
 
         return await asyncio.to_thread(read)
 
@@ -47,10 +54,11 @@ class _Async:
 
     async def take(self, count: int, name: str, **named: Any) -> list[Any]:
         found: list[Any] = []
-        async for item in getattr(self.client, name)(**named):
-            found.append(item)
-            if len(found) == count:
-                break
+        async with aclosing(getattr(self.client, name)(**named)) as items:
+            async for item in items:
+                found.append(item)
+                if len(found) == count:
+                    break
         return found
 
 
@@ -72,6 +80,21 @@ def kind(request: pytest.FixtureRequest) -> str:
 def pauses() -> Pauses:
     """Where waits are noted instead of waited."""
     return Pauses()
+
+
+@pytest.fixture
+async def url(hub: Hub, tmp_path: Path) -> AsyncIterator[str]:
+    """Where the test's hub listens."""
+    settings = Settings(data_dir=tmp_path, long_poll_seconds=0)
+    async with serving(create_app(settings, hub)) as port:
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture
+async def client(kind: str, url: str, hub: Hub) -> AsyncIterator[Driver]:
+    """A client of it that may do all but rule."""
+    async with connecting(kind, url, await make_key(hub, ALL_BUT_ADMIN)) as driver:
+        yield driver
 
 
 @asynccontextmanager

@@ -3,15 +3,12 @@
 import inspect
 import subprocess
 import sys
-from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 import standardwebhooks
 
-from gateway_hub.app import create_app
 from gateway_hub.client import (
     AsyncClient,
     Client,
@@ -24,27 +21,9 @@ from gateway_hub.client import (
 )
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.services.hub import Hub
-from gateway_hub.settings import Settings
 from tests.api import phones
-from tests.api.clients import ALL_BUT_ADMIN, make_key
-from tests.client.conftest import Driver, connecting
+from tests.client.conftest import Driver
 from tests.conftest import FakeClock
-from tests.serving import serving
-
-
-@pytest.fixture
-async def url(hub: Hub, tmp_path: Path) -> AsyncIterator[str]:
-    """Where the test's hub listens."""
-    settings = Settings(data_dir=tmp_path, long_poll_seconds=0)
-    async with serving(create_app(settings, hub)) as port:
-        yield f"http://127.0.0.1:{port}"
-
-
-@pytest.fixture
-async def client(kind: str, url: str, hub: Hub) -> AsyncIterator[Driver]:
-    """A client of it that may do all but rule."""
-    async with connecting(kind, url, await make_key(hub, ALL_BUT_ADMIN)) as driver:
-        yield driver
 
 
 async def _phone(hub: Hub) -> Any:
