@@ -34,6 +34,14 @@ def test_a_key_is_listed_without_itself_and_can_be_revoked(run: Run) -> None:
     assert revoked["revoked_at"] is not None
 
 
+def test_a_key_can_be_limited_to_a_tag(run: Run) -> None:
+    made = run(
+        *("key", "create", "--name", "n", "--scope", "messages:read", "--tag", "clinics", "--json")
+    )
+    assert made.json()["tag"] == "clinics"
+    assert "clinics" in run("key", "list").out
+
+
 def test_a_key_can_belong_to_another_project(run: Run) -> None:
     project = run("project", "create", "north", "--region", "TZ", "--json").json()
     made = run(
