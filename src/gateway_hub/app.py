@@ -34,6 +34,7 @@ def create_hub(
         offline_after=timedelta(seconds=settings.offline_after_seconds),
         operator_token=operator_token,
         max_queued=settings.max_queued_messages or None,
+        keep_events=timedelta(days=settings.event_retention_days),
         max_event_streams=settings.max_event_streams,
         keep=timedelta(days=settings.retention_days) if settings.retention_days else None,
     )

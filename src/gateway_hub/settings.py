@@ -119,6 +119,13 @@ class Settings(BaseSettings):
         description="Days after their last change that messages which are over, and bad items that "
         "were put aside, are removed; never if not given.",
     )
+    event_retention_days: int = Field(
+        30,
+        ge=LEAST_RETENTION.days,
+        le=36_500,
+        description="Days that events are kept, to be read by cursor or told again; no longer than "
+        "`GATEWAY_HUB_RETENTION_DAYS`.",
+    )
     webhook_allowed_networks: Annotated[list[str], NoDecode] = Field(
         default_factory=list,
         description="Addresses or networks that webhooks may reach although they are not public, "

@@ -247,3 +247,15 @@ async def test_a_stream_begins_after_the_last_event_id(hub: Hub, admin: httpx.As
     assert quiet.text.startswith(": still here\nid: ")
     head = await admin.head("/v1/events/stream")
     assert (head.status_code, head.content) == (200, b"")
+
+
+async def test_an_event_tells_a_device_as_the_api_does(hub: Hub, admin: httpx.AsyncClient) -> None:
+    project = await hub.access.get_project("default")
+    device = await phones.register(hub, project.id, "north")
+    await phones.poll(hub, device)
+    await hub.states.flush()
+    data = await _last_data(hub)
+    told = (await admin.get(f"/v1/devices/{device.id}")).json()
+    left_out = {"backlog", "budget_left"}
+    assert data == {name: value for name, value in told.items() if name not in left_out}
+    assert data["online"] is True

@@ -27,16 +27,21 @@ def cancelled_long_ago(run: Run, folder: Path) -> None:
         "UPDATE messages SET id = '01000000-0000-7000-8000-000000000000', updated_at = 0"
         " WHERE status = 'cancelled'",
     )
+    change_by_hand(
+        folder,
+        "UPDATE events SET id = '01000000-0000-7000-8000-00000000000' || seq, timestamp = 0"
+        " WHERE type = 'message.cancelled'",
+    )
 
 
 @pytest.mark.usefixtures("cancelled_long_ago")
 def test_what_would_be_removed_is_told_and_what_is_removed_is_asked_for(run: Run) -> None:
     told = run("db", "purge", "--older-than", "30", "--dry-run")
-    assert told.out == "1 messages and 0 bad items would be removed.\n"
+    assert told.out == "1 messages, 0 bad items and 1 events would be removed.\n"
     assert run("db", "purge", "--older-than", "30", stdin="n\n").exit_code == 1
     purge = ("db", "purge", "--older-than", "30", "--yes")
-    assert run(*purge).out == "1 messages and 0 bad items were removed.\n"
-    assert run(*purge, "--json").json() == {"messages": 0, "quarantined": 0}
+    assert run(*purge).out == "1 messages, 0 bad items and 1 events were removed.\n"
+    assert run(*purge, "--json").json() == {"messages": 0, "quarantined": 0, "events": 0}
     (left,) = run("message", "list", "--json").json()["data"]
     assert left["status"] == "queued"
 

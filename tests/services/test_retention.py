@@ -4,6 +4,7 @@ import asyncio
 import io
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from gateway_hub.services.hub import Hub
 from gateway_hub.services.retention import Purged, Retention
 from gateway_hub.settings import Settings
 from gateway_hub.storage import retention as retention_rows
+from gateway_hub.storage.events import find_bounds
 from tests.conftest import FakeClock
 from tests.services.conftest import MakeQuietHub
 from tests.services.kept_numbers import change_by_hand, kept_counts, read
@@ -55,6 +57,11 @@ async def _no_pause(_seconds: float) -> None:
 def removing(hub: Hub, clock: FakeClock, *, pause: retention.Pause = _no_pause) -> Retention:
     """Return what removes old things of *hub*."""
     return Retention(hub.database, hub.attachments, clock, keep=None, pause=pause)
+
+
+def without_events(purged: Purged) -> Purged:
+    """Return *purged* as if nothing were told: how much that is, is for one test alone."""
+    return replace(purged, events=0)
 
 
 async def in_each_status(phone: Phone, clock: FakeClock) -> dict[Status, Message]:
@@ -124,7 +131,7 @@ async def test_what_is_not_over_is_never_removed_however_old_it_is(
     messages = await in_each_status(phone, clock)
     keep = timedelta(days=10)
     clock.advance(days=10)
-    assert await removing(quiet_hub, clock).purge(keep) == Purged()
+    assert without_events(await removing(quiet_hub, clock).purge(keep)) == Purged()
     assert await left_of(quiet_hub, messages) == set(messages)
     clock.advance(seconds=1)
     await removing(quiet_hub, clock).purge(keep)
@@ -143,9 +150,9 @@ async def test_what_has_changed_of_late_stays_though_it_is_old(
     clock.advance(days=29)
     await phone.report(message.id, "FAILED")
     clock.advance(days=20)
-    assert await removing(quiet_hub, clock).purge(MONTH) == Purged()
+    assert without_events(await removing(quiet_hub, clock).purge(MONTH)) == Purged()
     clock.advance(days=11)
-    assert await removing(quiet_hub, clock).purge(MONTH) == Purged(messages=1)
+    assert without_events(await removing(quiet_hub, clock).purge(MONTH)) == Purged(messages=1)
     with pytest.raises(NotFoundError):
         await get(quiet_hub, message)
 
@@ -174,7 +181,9 @@ async def test_all_that_belongs_to_a_message_goes_with_it(
     clock.advance(days=31)
     await phone.post(messages=[sms("b", parts=(await picture(quiet_hub),))], takes_work=False)
     counts = await kept_counts(quiet_hub)
-    assert await removing(quiet_hub, clock).purge(MONTH) == Purged(messages=2, quarantined=1)
+    assert without_events(await removing(quiet_hub, clock).purge(MONTH)) == Purged(
+        messages=2, quarantined=1
+    )
     (left,) = await stored(quiet_hub, phone.project_id)
     assert [item.storage_key for item in left.attachments] == [p.name for p in files(tmp_path)]
     for table in ("attempts", "reports", "quarantine"):
@@ -271,6 +280,8 @@ async def test_what_may_not_be_removed_is_passed_over_a_stretch_at_a_time(
     project = await quiet_hub.access.ensure_default_project()
     await store_many(quiet_hub, project.id, retention_rows.STRETCH + 10)
     await change_by_hand(quiet_hub, "UPDATE messages SET updated_at = updated_at + 86400000")
+    for table in ("events", "event_inbox"):
+        await change_by_hand(quiet_hub, f"DELETE FROM {table}")  # noqa: S608 - our own words
     pauses: list[float] = []
 
     async def pause(seconds: float) -> None:
@@ -278,12 +289,12 @@ async def test_what_may_not_be_removed_is_passed_over_a_stretch_at_a_time(
 
     clock.advance(days=31)
     before = len(pauses)
-    assert await removing(quiet_hub, clock, pause=pause).count(MONTH) == Purged()
-    assert len(pauses) - before == 2 + 1
+    assert without_events(await removing(quiet_hub, clock, pause=pause).count(MONTH)) == Purged()
+    assert len(pauses) - before == 2 + 1 + 1
     clock.advance(days=1)
     expected = Purged(messages=retention_rows.STRETCH + 10)
-    assert await removing(quiet_hub, clock).count(MONTH) == expected
-    assert await removing(quiet_hub, clock).purge(MONTH) == expected
+    assert without_events(await removing(quiet_hub, clock).count(MONTH)) == expected
+    assert without_events(await removing(quiet_hub, clock).purge(MONTH)) == expected
 
 
 async def test_several_that_remove_at_once_do_it_once(
@@ -312,8 +323,8 @@ async def test_what_another_process_has_locked_is_left_to_it(
         await connection.exec_driver_sql(
             f"SELECT id FROM messages WHERE id = '{first.message.id}' FOR UPDATE"  # noqa: S608
         )
-        assert await removing(quiet_hub, clock).purge(MONTH) == Purged(messages=1)
-    assert await removing(quiet_hub, clock).purge(MONTH) == Purged(messages=1)
+        assert without_events(await removing(quiet_hub, clock).purge(MONTH)) == Purged(messages=1)
+    assert without_events(await removing(quiet_hub, clock).purge(MONTH)) == Purged(messages=1)
 
 
 def make_old(path: Path) -> None:
@@ -378,7 +389,7 @@ async def test_a_hub_keeps_everything_for_ever_if_it_is_not_told_otherwise(
     assert await stored(quiet_hub, phone.project_id) == []
 
 
-@pytest.mark.parametrize(("days", "works"), [(None, 0), (30, 2)])
+@pytest.mark.parametrize(("days", "works"), [(None, 1), (30, 2)])
 async def test_a_hub_removes_by_itself_if_it_is_told_to(
     tmp_path: Path, days: int | None, works: int
 ) -> None:
@@ -387,3 +398,61 @@ async def test_a_hub_removes_by_itself_if_it_is_told_to(
     names = {task.get_name() for task in hub._tasks}
     await hub.stop()
     assert len(names & {"Retention.remove_old", "Orphans.remove_all"}) == works
+
+
+async def _event_seqs(hub: Hub) -> list[int]:
+    await hub.publisher.publish_all()
+    return [row[0] for row in await read(hub, "SELECT seq FROM events ORDER BY seq")]
+
+
+@pytest.mark.parametrize(
+    ("keep", "keep_events", "left"),
+    [
+        pytest.param(None, timedelta(days=10), [3], id="events only"),
+        pytest.param(timedelta(days=40), timedelta(days=10), [3], id="events sooner"),
+        pytest.param(timedelta(days=10), timedelta(days=40), [3], id="no longer than messages"),
+        pytest.param(None, timedelta(days=40), [1, 2, 3], id="none is old"),
+        pytest.param(None, None, [1, 2, 3], id="for ever"),
+    ],
+)
+async def test_events_are_kept_for_their_time_and_no_longer_than_messages(
+    quiet_hub: Hub,
+    clock: FakeClock,
+    *,
+    keep: timedelta | None,
+    keep_events: timedelta | None,
+    left: list[int],
+) -> None:
+    phone = await register(quiet_hub)
+    for _ in range(2):
+        await submit(quiet_hub, phone.project_id)
+    clock.advance(days=20)
+    await submit(quiet_hub, phone.project_id)
+    assert await _event_seqs(quiet_hub) == [1, 2, 3]
+    retention = Retention(
+        quiet_hub.database,
+        quiet_hub.attachments,
+        clock,
+        keep=keep,
+        keep_events=keep_events,
+        pause=_no_pause,
+    )
+    await retention.remove_old()
+    await retention.remove_old()
+    assert await _event_seqs(quiet_hub) == left
+    bounds = await quiet_hub.database.read(find_bounds)
+    assert (bounds.removed, bounds.last) == (3 - len(left), 3)
+
+
+async def test_the_log_goes_on_after_all_of_it_was_removed(
+    make_quiet_hub: MakeQuietHub, clock: FakeClock
+) -> None:
+    hub = await make_quiet_hub()
+    phone = await register(hub)
+    await submit(hub, phone.project_id)
+    assert await _event_seqs(hub) == [1]
+    clock.advance(days=31)
+    assert (await removing(hub, clock).purge(MONTH)).events == 1
+    assert await _event_seqs(hub) == []
+    await submit(hub, phone.project_id)
+    assert await _event_seqs(hub) == [2]

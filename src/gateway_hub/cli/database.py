@@ -91,7 +91,7 @@ def purge(
     database_url: DatabaseUrl = None,
     as_json: AsJson = False,
 ) -> None:
-    """Remove messages that are over, and bad items, as GATEWAY_HUB_RETENTION_DAYS does.
+    """Remove messages that are over, bad items and events, as GATEWAY_HUB_RETENTION_DAYS does.
 
     On SQLite no hub may run meanwhile.
     """
@@ -99,25 +99,35 @@ def purge(
 
     settings = load_settings(data_dir=data_dir, database_url=database_url)
     old = asyncio.run(upkeep.count_old(settings, older_than))
-    found = f"{old.messages} messages and {old.quarantined} bad items"
+    found = _describe(old)
     if dry_run:
         _show_purged(old, f"{found} would be removed.", as_json=as_json)
         return
     if not yes:
         typer.confirm(f"Remove {found} for good?", abort=True, err=True)
-    with typer.progressbar(length=old.messages + old.quarantined, file=sys.stderr) as bar:
+    with typer.progressbar(length=old.total, file=sys.stderr) as bar:
 
         def show(so_far: "Purged") -> None:
-            bar.update(so_far.messages + so_far.quarantined - bar.pos)
+            bar.update(so_far.total - bar.pos)
 
         purged = asyncio.run(upkeep.remove_old(settings, older_than, show))
-    removed = f"{purged.messages} messages and {purged.quarantined} bad items"
-    _show_purged(purged, f"{removed} were removed.", as_json=as_json)
+    _show_purged(purged, f"{_describe(purged)} were removed.", as_json=as_json)
+
+
+def _describe(purged: "Purged") -> str:
+    things = f"{purged.messages} messages, {purged.quarantined} bad items"
+    return f"{things} and {purged.events} events"
 
 
 def _show_purged(purged: "Purged", sentence: str, *, as_json: bool) -> None:
     if as_json:
-        show_json({"messages": purged.messages, "quarantined": purged.quarantined})
+        show_json(
+            {
+                "messages": purged.messages,
+                "quarantined": purged.quarantined,
+                "events": purged.events,
+            }
+        )
     else:
         typer.echo(sentence)
 

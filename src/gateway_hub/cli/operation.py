@@ -43,6 +43,12 @@ def serve(
     retention_days: Annotated[
         int | None, typer.Option(help="Days after which what is over is removed; else it is kept.")
     ] = None,
+    event_retention_days: Annotated[
+        int | None, typer.Option(help="Days that events are kept.")
+    ] = None,
+    max_event_streams: Annotated[
+        int | None, typer.Option(help="Open streams of events before further ones are refused.")
+    ] = None,
     requests_per_minute: Annotated[
         int | None, typer.Option(help="Requests one API key may make; 0: any number.")
     ] = None,
@@ -79,6 +85,8 @@ def serve(
         long_poll_seconds=long_poll_seconds,
         offline_after_seconds=offline_after_seconds,
         retention_days=retention_days,
+        event_retention_days=event_retention_days,
+        max_event_streams=max_event_streams,
         requests_per_minute=requests_per_minute,
         refusals_per_minute=refusals_per_minute,
         max_queued_messages=max_queued_messages,

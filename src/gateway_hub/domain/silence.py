@@ -18,7 +18,7 @@ SILENCE_LIMITS: dict[Protocol, timedelta] = {
 # The CHT app removes ids that were idle for seven days: offering one again then sends it twice.
 OFFER_AGAIN_FOR = timedelta(days=6)
 
-_LEAST_PATIENCE = timedelta(seconds=90)
+LEAST_PATIENCE = timedelta(seconds=90)
 _GAPS_MISSED = 4
 
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
@@ -90,5 +90,5 @@ def is_online(
         return False
     patience = bound
     if gap_ms is not None:
-        patience = min(bound, max(_LEAST_PATIENCE, _GAPS_MISSED * timedelta(milliseconds=gap_ms)))
+        patience = min(bound, max(LEAST_PATIENCE, _GAPS_MISSED * timedelta(milliseconds=gap_ms)))
     return now - last_seen_at <= patience

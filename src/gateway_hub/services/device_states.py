@@ -4,6 +4,7 @@ A phone that polls twice a minute would otherwise cost a write each time. What a
 few seconds of "last seen", told again by the next post.
 """
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import fields, replace
 from datetime import datetime, timedelta
 from operator import attrgetter
@@ -30,6 +31,8 @@ _SAME_NAMED = tuple(field.name for field in fields(PhoneFacts) if field.name in 
 _state_values = attrgetter(*_STATE_NAMES)
 _same_named_values = attrgetter(*_SAME_NAMED)
 
+WhenWritten = Callable[[Transaction, Mapping[str, DeviceState]], Awaitable[None]]
+
 
 class DeviceStates:
     """The newest state of every device that posted to this process."""
@@ -46,6 +49,11 @@ class DeviceStates:
         self._stale_clocks: dict[str, list[tuple[datetime, datetime]]] = {}
         self._requests: dict[str, dict[str, datetime]] = {}
         self._followed_at = clock()
+        self._when_written: WhenWritten | None = None
+
+    def when_written(self, do: WhenWritten) -> None:
+        """Have *do* done in each transaction that writes states, after they are written."""
+        self._when_written = do
 
     def current(self, device: Device) -> DeviceState:
         """Return the newest state known here of *device*."""
@@ -162,6 +170,8 @@ class DeviceStates:
 
         async def use_case(tx: Transaction) -> None:
             await device_rows.save_states(tx, written)
+            if self._when_written is not None:
+                await self._when_written(tx, written)
 
         if not written:
             return

@@ -29,6 +29,7 @@ from gateway_hub.services.notices import tell_over
 from gateway_hub.services.orphans import Orphans
 from gateway_hub.services.outbox import Outbox
 from gateway_hub.services.phone_identity import PhoneIdentity
+from gateway_hub.services.presence import Presence
 from gateway_hub.services.publisher import Publisher
 from gateway_hub.services.retention import Retention
 from gateway_hub.services.secrets import SecretBox
@@ -65,6 +66,8 @@ class HubOptions:
     max_event_streams: int = 200
     keep: timedelta | None = None
     """How long what is over is kept; None: for ever."""
+    keep_events: timedelta | None = None
+    """How long events are kept, if that is less; None: for ever."""
 
 
 class Hub:
@@ -92,6 +95,8 @@ class Hub:
             clock=clock,
         )
         self.states = DeviceStates(self.database, options.offline_after, clock)
+        self.presence = Presence(self.database, self.states, options.offline_after, clock)
+        self.states.when_written(self.presence.tell_of_seen)
         self.access = Access(self.database, self.directory, clock, options.operator_token)
         self.idempotency = IdempotencyKeys(self.database, secret_box, clock)
         self.identity = PhoneIdentity(self.directory, secret_box, clock)
@@ -118,7 +123,13 @@ class Hub:
         self.statistics = Statistics(self.database, clock)
         self.insights = Insights(self.database, self.states, clock)
         self.attachments = Attachments(FileBlobStore(options.attachments_folder))
-        self.retention = Retention(self.database, self.attachments, clock, keep=options.keep)
+        self.retention = Retention(
+            self.database,
+            self.attachments,
+            clock,
+            keep=options.keep,
+            keep_events=options.keep_events,
+        )
         self.orphans = Orphans(self.database, self.attachments)
         self.phones = PhoneExchange(
             self.database,
@@ -143,6 +154,7 @@ class Hub:
             for work, seconds in (
                 (self._run_due, _DUE_SECONDS),
                 (self.states.flush, self.states.FLUSH_SECONDS),
+                (self.presence.tell_of_absent, self.presence.LOOK_SECONDS),
                 (self.caretaker.forget_old_usage, _FORGET_SECONDS),
                 (self.caretaker.let_go_of_all_deleted, _FORGET_SECONDS),
                 (self.idempotency.forget_old, _FORGET_SECONDS),
@@ -203,12 +215,12 @@ class Hub:
 
     def _removal_work(self) -> list[tuple[Work, float]]:
         """What is needed only where things are not kept for ever."""
-        if self._options.keep is None:
-            return []
-        return [
-            (self.retention.remove_old, _FORGET_SECONDS),
-            (self.orphans.remove_all, _SWEEP_SECONDS),
-        ]
+        work: list[tuple[Work, float]] = []
+        if self._options.keep is not None or self._options.keep_events is not None:
+            work.append((self.retention.remove_old, _FORGET_SECONDS))
+        if self._options.keep is not None:
+            work.append((self.orphans.remove_all, _SWEEP_SECONDS))
+        return work
 
     async def _run_due(self) -> None:
         while await self.caretaker.run_due():

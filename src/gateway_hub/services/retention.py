@@ -13,7 +13,15 @@ from gateway_hub.services.attachments import Attachments
 from gateway_hub.storage import marks
 from gateway_hub.storage import retention as retention_rows
 from gateway_hub.storage.database import Database
-from gateway_hub.storage.retention import MESSAGES, QUARANTINE, RECEIPTS, Kind, Removed, Stretch
+from gateway_hub.storage.retention import (
+    EVENTS,
+    MESSAGES,
+    QUARANTINE,
+    RECEIPTS,
+    Kind,
+    Removed,
+    Stretch,
+)
 from gateway_hub.storage.transactions import Transaction
 
 AT_ONCE = 200
@@ -29,14 +37,20 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Purged:
-    """How many messages and bad items that were put aside were removed, or would be."""
+    """How many messages, bad items that were put aside and events were removed, or would be."""
 
     messages: int = 0
     quarantined: int = 0
+    events: int = 0
+
+    @property
+    def total(self) -> int:
+        """How many things that are."""
+        return self.messages + self.quarantined + self.events
 
 
 class Retention:
-    """Removes old messages, with all that belongs to them, and bad items that were put aside.
+    """Removes old messages, with all that belongs to them, old events, and bad items put aside.
 
     What is not over is never removed, however old: `domain.retention` says what is. Several
     processes may do it at once: what one has locked the others leave to it.
@@ -49,21 +63,33 @@ class Retention:
         clock: Clock,
         *,
         keep: timedelta | None,
+        keep_events: timedelta | None = None,
         pause: Pause = asyncio.sleep,
     ) -> None:
+        """Keep things for *keep*, events no longer than *keep_events* either; None: for ever."""
         self._database = database
         self._attachments = attachments
         self._clock = clock
         self._keep = keep
+        self._keep_events = keep_events
         self._pause = pause
 
     async def remove_old(self) -> None:
-        """Remove what is older than things are kept here; nothing if that is for ever."""
-        if self._keep is None:
-            return
-        purged = await self.purge(self._keep)
-        if purged != Purged():
-            log.info("old_removed", messages=purged.messages, quarantined=purged.quarantined)
+        """Remove what is older than things are kept here; nothing of what is kept for ever."""
+        if self._keep is not None:
+            purged = await self.purge(self._keep)
+        else:
+            purged = Purged()
+        limits = [limit for limit in (self._keep_events, self._keep) if limit is not None]
+        if limits and min(limits) != self._keep:
+            await self._purge_events(min(limits), purged, lambda _purged: None)
+        if purged.total:
+            log.info(
+                "old_removed",
+                messages=purged.messages,
+                quarantined=purged.quarantined,
+                events=purged.events,
+            )
 
     async def purge(
         self, keep: timedelta, on_step: Callable[[Purged], None] = lambda _purged: None
@@ -80,7 +106,23 @@ class Retention:
         of_receipts = cutoffs_at(now, max(keep, KEEP_RECEIPTS))
         async for keys in self._find(RECEIPTS, of_receipts):
             await self._remove(RECEIPTS, keys, of_receipts)
+        await self._purge_events(keep, purged, on_step)
         return purged
+
+    async def _purge_events(
+        self, keep: timedelta, purged: Purged, on_step: Callable[[Purged], None]
+    ) -> None:
+        cutoffs = cutoffs_at(self._clock(), keep)
+
+        async def remove(keys: Sequence[str]) -> int:
+            async def use_case(tx: Transaction) -> int:
+                return await retention_rows.remove_events(tx, keys, cutoffs)
+
+            return await self._database.write(use_case, alone=True)
+
+        async for keys in self._find(EVENTS, cutoffs):
+            purged.events += await remove(keys)
+            on_step(purged)
 
     async def count(self, keep: timedelta) -> Purged:
         """Return what `purge` would remove now."""
@@ -88,6 +130,7 @@ class Retention:
         return Purged(
             messages=sum([len(keys) async for keys in self._find(MESSAGES, cutoffs)]),
             quarantined=sum([len(keys) async for keys in self._find(QUARANTINE, cutoffs)]),
+            events=sum([len(keys) async for keys in self._find(EVENTS, cutoffs)]),
         )
 
     async def _find(self, kind: Kind, cutoffs: Cutoffs) -> AsyncIterator[Sequence[str]]:

@@ -17,6 +17,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    func,
     or_,
     select,
     update,
@@ -27,11 +28,13 @@ from gateway_hub.domain.devices import Protocol
 from gateway_hub.domain.ids import first_id_at
 from gateway_hub.domain.lifecycle import FINAL, Status
 from gateway_hub.domain.retention import Cutoffs
+from gateway_hub.storage.events import REMOVED, move_place
 from gateway_hub.storage.inbound import FORGOTTEN
 from gateway_hub.storage.lists import as_list, is_one_of
 from gateway_hub.storage.tables import (
     attachments,
     attempts,
+    events,
     inbound_receipts,
     messages,
     quarantine,
@@ -60,6 +63,8 @@ _RECEIPT_IS_OVER = and_(
         inbound_receipts.c.last_repeat_at < bindparam("quiet_since"),
     ),
 )
+# What webhook deliveries still need is to be kept here, too.
+_EVENT_IS_OVER = events.c.timestamp < bindparam("quiet_since")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -74,6 +79,7 @@ class Kind:
 MESSAGES = Kind(messages, messages.c.id, _MESSAGE_IS_OVER)
 QUARANTINE = Kind(quarantine, quarantine.c.id, _QUARANTINE_IS_OVER)
 RECEIPTS = Kind(inbound_receipts, inbound_receipts.c.message_id, _RECEIPT_IS_OVER)
+EVENTS = Kind(events, events.c.id, _EVENT_IS_OVER)
 
 
 # What refers to something else goes before it.
@@ -129,6 +135,17 @@ async def remove_messages(tx: Transaction, keys: Sequence[str], cutoffs: Cutoffs
     return Removed(len(removed), tuple(storage_keys))
 
 
+async def remove_events(tx: Transaction, keys: Sequence[str], cutoffs: Cutoffs) -> int:
+    """Remove those events of *keys* that are over, and note how far the log is not whole now."""
+    removed = await _lock(tx, EVENTS, keys, cutoffs)
+    theirs = {"keys": as_list(tx.dialect, removed)}
+    last = (await tx.execute(_last_place(tx.dialect), theirs)).scalar_one()
+    if last is not None:
+        await move_place(tx, REMOVED, last)
+        await tx.execute(_delete(tx.dialect, events.c.id), theirs)
+    return len(removed)
+
+
 async def find_named(tx: Transaction, storage_keys: Sequence[str]) -> set[str]:
     """Return which of *storage_keys* an attachment has its bytes under."""
     keys = {"keys": as_list(tx.dialect, storage_keys)}
@@ -180,6 +197,11 @@ def _locking(dialect: str, kind: Kind) -> Executable:
 @lru_cache
 def _delete(dialect: str, column: Column[str]) -> Executable:
     return delete(column.table).where(is_one_of(dialect, column, "keys"))
+
+
+@lru_cache
+def _last_place(dialect: str) -> Executable:
+    return select(func.max(events.c.seq)).where(is_one_of(dialect, events.c.id, "keys"))
 
 
 @lru_cache
