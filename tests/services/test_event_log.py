@@ -13,7 +13,7 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.util import await_only
 
 from gateway_hub.domain.errors import UnavailableError
-from gateway_hub.domain.events import Event
+from gateway_hub.domain.events import Event, EventType, NewEvent
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Message, MessageDraft, MessageError
 from gateway_hub.services.event_tail import EventTail
@@ -23,6 +23,7 @@ from gateway_hub.storage import messages as message_rows
 from gateway_hub.storage.engines import create_writer_engine
 from gateway_hub.storage.events import EventFilter
 from gateway_hub.storage.transactions import Transaction
+from tests.conftest import FakeClock
 from tests.services.conftest import MakeQuietHub
 from tests.services.kept_numbers import change_by_hand
 from tests.services.phones import register, submit
@@ -196,6 +197,27 @@ async def test_a_message_whose_commit_fails_is_not_told(make_quiet_hub: MakeQuie
     last = await submit(hub, project_id)
     await hub.publisher.publish_all()
     assert [item.message_id for item in await _log_of(hub)] == [first.id, last.id]
+
+
+async def test_an_event_that_cannot_be_written_harms_no_neighbour(
+    make_quiet_hub: MakeQuietHub, clock: FakeClock
+) -> None:
+    hub = await make_quiet_hub()
+    project_id = (await hub.access.ensure_default_project()).id
+
+    async def tell(tx: Transaction) -> None:
+        tx.journal.note_event(
+            NewEvent(EventType.DEVICE_ONLINE, clock(), project_id, {"no": object()})
+        )
+
+    told = await asyncio.gather(
+        *(submit(hub, project_id) for _ in range(5)),
+        *(hub.database.write(tell) for _ in range(5)),
+        return_exceptions=True,
+    )
+    assert [isinstance(item, Message) for item in told] == [True] * 5 + [False] * 5
+    await hub.publisher.publish_all()
+    assert len(await _log_of(hub)) == 5
 
 
 async def test_a_follower_who_is_too_slow_is_dropped_and_told_where_to_go_on(

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import Connection, event
 
 from gateway_hub.domain.devices import PhoneFacts
+from gateway_hub.domain.messages import IfUncertain
 from gateway_hub.services.hub import Hub
 from tests.conftest import FakeClock, MakeHub
 from tests.services.phones import ENVAYA, Phone, register, submit, told
@@ -100,7 +101,7 @@ async def test_who_is_to_give_a_message_back_is_told_at_once(hub: Hub) -> None:
 async def test_a_message_requeued_by_a_report_is_known_of_at_once(hub: Hub) -> None:
     phone = await register(hub, ENVAYA)
     await phone.post(takes_commands=True)
-    await submit(hub, phone.project_id, max_attempts=2, if_uncertain="resend")
+    await submit(hub, phone.project_id, max_attempts=2, if_uncertain=IfUncertain.RESEND)
     (wire_id,) = await phone.poll()
     await _settled(hub)
     await phone.post(reports=[told(wire_id, "cancelled")], takes_work=False)

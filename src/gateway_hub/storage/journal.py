@@ -6,7 +6,7 @@ are drawn in one order may be committed in another: there they go into an inbox,
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from functools import lru_cache
 
 import orjson
@@ -38,6 +38,8 @@ class Journal:
     def __init__(self) -> None:
         self._noted: list[Message | NewEvent] = []
         self._attachments: defaultdict[str, list[Attachment]] = defaultdict(list)
+        self.rows: list[_Row] = []
+        """What is to be written, once it is rendered."""
 
     def note_messages(self, messages: Iterable[Message]) -> None:
         """Tell of *messages*, each of which is new or has come to another status."""
@@ -52,10 +54,15 @@ class Journal:
         """Tell of *event*."""
         self._noted.append(event)
 
-    def rows(self) -> Iterator[_Row]:
-        """Yield what is to be written."""
-        for noted in self._noted:
-            yield self._to_row(noted) if isinstance(noted, Message) else _to_other_row(noted)
+    def render(self) -> None:
+        """Make rows of what was noted; what fails in it is the failure of this transaction alone.
+
+        Only now: attachments are stored after their message.
+        """
+        self.rows = [
+            self._to_row(noted) if isinstance(noted, Message) else _to_other_row(noted)
+            for noted in self._noted
+        ]
 
     def _to_row(self, message: Message) -> _Row:
         attachments = self._attachments.get(message.id, ())
@@ -91,7 +98,7 @@ async def write_journals(connection: AsyncConnection, journals: Iterable[Journal
 
     The rows that they tell of are still locked, so that events of one message keep their order.
     """
-    rows = [row for journal in journals for row in journal.rows()]
+    rows = [row for journal in journals for row in journal.rows]
     if rows:
         await connection.exec_driver_sql(_insert(connection.dialect.name), rows)
     return len(rows)

@@ -124,6 +124,7 @@ async def _run(unit: _Unit, connection: AsyncConnection) -> Transaction:
     results = await unit[0].work(transaction, [job.item for job in unit])
     for job, result in zip(unit, results, strict=True):
         job.result = result
+    transaction.journal.render()
     unit[0].transaction = transaction  # its callbacks are those of the whole unit
     return transaction
 
