@@ -46,7 +46,7 @@ def list_field_codes() -> set[str]:
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
                 name, place = _name_of(node.func), 1
-                if name == "PydanticCustomError":
+                if name in {"PydanticCustomError", "_refuse"}:
                     place = 0
                 elif name not in {"of_field", "FieldProblem"}:
                     continue

@@ -22,6 +22,11 @@ from tests.api.belongings import furnish
 from tests.api.clients import OPERATOR_TOKEN, build_application, connect
 from tests.api.write_openapi import describe_api
 
+# The hub runs beside, in a thread of its own, and may draw at any moment.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:Do not use the `random` module:hypothesis.errors.HypothesisDeprecationWarning"
+)
+
 ACCEPTED = ["2xx", "401", "403", "404", "409", "412"]
 
 MEANINGS = {
