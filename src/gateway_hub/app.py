@@ -14,11 +14,16 @@ from gateway_hub.adapters.medic.routes import create_medic_routes
 from gateway_hub.api.application import install_api
 from gateway_hub.api.rate_limits import make_limits
 from gateway_hub.domain.clock import Clock, system_clock
+from gateway_hub.domain.webhooks.addresses import parse_networks
 from gateway_hub.ops.health import create_health_routes
 from gateway_hub.ops.requests import RequestContext
 from gateway_hub.secret_keys import load_secret_keys
 from gateway_hub.services.hub import Hub, HubOptions
+from gateway_hub.services.webhook_endpoints import WebhookRules
 from gateway_hub.settings import Settings
+from gateway_hub.webhooks.guard import Guard
+from gateway_hub.webhooks.sender import WebhookSender
+from gateway_hub.webhooks.worker import WebhookWorker
 
 
 def create_hub(
@@ -37,8 +42,20 @@ def create_hub(
         keep_events=timedelta(days=settings.event_retention_days),
         max_event_streams=settings.max_event_streams,
         keep=timedelta(days=settings.retention_days) if settings.retention_days else None,
+        webhook_rules=WebhookRules(
+            parse_networks(settings.webhook_allowed_networks), settings.webhook_allow_http
+        ),
     )
     return Hub(options, clock)
+
+
+def start_webhooks(hub: Hub, settings: Settings, clock: Clock = system_clock) -> WebhookWorker:
+    """Let this process send the webhooks of *hub*, which is started, and return who does."""
+    guard = Guard(parse_networks(settings.webhook_allowed_networks))
+    worker = WebhookWorker(hub.webhook_deliveries, WebhookSender(guard, clock=clock), clock=clock)
+    hub.subscriptions.on_due = worker.wake
+    worker.start()
+    return worker
 
 
 def create_app(settings: Settings, hub: Hub) -> ASGIApp:
@@ -47,9 +64,11 @@ def create_app(settings: Settings, hub: Hub) -> ASGIApp:
     @asynccontextmanager
     async def lifespan(_app: object) -> AsyncIterator[None]:
         await hub.start()
+        worker = start_webhooks(hub, settings)
         try:
             yield
         finally:
+            await worker.stop()
             await hub.stop()
 
     api = FastAPI(

@@ -131,6 +131,9 @@ class Settings(BaseSettings):
         description="Addresses or networks that webhooks may reach although they are not public, "
         "comma-separated.",
     )
+    webhook_allow_http: bool = Field(
+        False, description="Whether webhooks may go to `http://` URLs, where anyone can read them."
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
         "INFO", description="Least important lines to log."
     )

@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from sqlalchemy import select
 
 from gateway_hub.services.hub import Hub
+from gateway_hub.services.webhook_endpoints import EndpointDraft
 from gateway_hub.storage.tables import metadata
 from gateway_hub.storage.transactions import Transaction
 from tests.api import phones
@@ -100,7 +101,13 @@ async def furnish(
     await hub.publisher.publish_all()
     query = {"message_id": mms["id"]}
     [event] = (await owner.get("/v1/events", params=query)).json()["data"]
+    # One that no event is sent to but the test.
+    draft = EndpointDraft("https://backend.example.org/", ("webhook_endpoint.disabled",))
+    endpoint, _ = await hub.webhook_endpoints.create(project_id, draft)
+    delivery = await hub.webhook_endpoints.test(project_id, endpoint.id)
     return {
+        "endpoint_id": endpoint.id,
+        "delivery_id": delivery.id,
         "message_id": sent.json()["id"],
         "device_id": device.id,
         "attachment_id": mms["attachments"][0]["id"],
@@ -125,6 +132,9 @@ async def snapshot(hub: Hub) -> dict[str, list[str]]:
             if table.name not in _NOT_OWNED
         }
 
+    # What the hub would write by itself, a moment later.
+    await hub.publisher.publish_all()
+    await hub.states.flush()
     return await hub.database.read(query)
 
 

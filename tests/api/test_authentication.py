@@ -1,5 +1,6 @@
 """Who may do what: keys, scopes, projects."""
 
+import re
 from datetime import timedelta
 from typing import Any
 
@@ -41,6 +42,16 @@ NEEDED = {
     ("GET", "/v1/devices/{device_id}/quarantine"): "devices:read",
     ("GET", "/v1/attachments/{attachment_id}"): "messages:read",
     ("GET", "/v1/stats"): "messages:read",
+    ("POST", "/v1/webhook-endpoints"): "webhooks:write",
+    ("GET", "/v1/webhook-endpoints"): "webhooks:read",
+    ("GET", "/v1/webhook-endpoints/{endpoint_id}"): "webhooks:read",
+    ("PATCH", "/v1/webhook-endpoints/{endpoint_id}"): "webhooks:write",
+    ("DELETE", "/v1/webhook-endpoints/{endpoint_id}"): "webhooks:write",
+    ("POST", "/v1/webhook-endpoints/{endpoint_id}/rotate-secret"): "webhooks:write",
+    ("POST", "/v1/webhook-endpoints/{endpoint_id}/test"): "webhooks:write",
+    ("POST", "/v1/webhook-endpoints/{endpoint_id}/replay"): "webhooks:write",
+    ("GET", "/v1/webhook-endpoints/{endpoint_id}/deliveries"): "webhooks:read",
+    ("GET", "/v1/webhook-endpoints/{endpoint_id}/deliveries/{delivery_id}"): "webhooks:read",
     ("POST", "/v1/projects"): "admin",
     ("GET", "/v1/projects"): "admin",
     ("GET", "/v1/projects/{project_id}"): "admin",
@@ -53,8 +64,7 @@ NEEDED = {
 
 
 def _path(template: str) -> str:
-    head, brace, tail = template.partition("{")
-    return f"{head}{ID}{tail.partition('}')[2]}" if brace else template
+    return re.sub(r"{\w+}", ID, template)
 
 
 def test_every_route_is_in_the_table(shared_app: FastAPI) -> None:

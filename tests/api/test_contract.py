@@ -43,6 +43,14 @@ MEANINGS = {
     "text_too_long": "counted in segments",
     "not_a_time": "before 1970, or none of the calendar",
     "unstorable_character": "NUL, which PostgreSQL does not keep",
+    "url_invalid": "spaces, control characters, what is neither host nor port",
+    "url_host": "no name that a server can have",
+    "url_port": "one that nobody serves webhooks on",
+    "url_credentials": "a user name or password in it",
+    "url_fragment": "what no server ever sees",
+    "url_not_public": "an address that webhooks may not reach",
+    "url_not_https": "http is not allowed here",
+    "unknown_event": "the event is not there",
     "not_used": "another field makes it useless",
 }
 """Why the hub may refuse what its document allows: no schema can say these."""

@@ -13,6 +13,7 @@ from gateway_hub.domain.access import Scope
 from gateway_hub.domain.messages import MessageDraft
 from gateway_hub.services.hub import Hub, HubOptions
 from gateway_hub.services.secrets import SecretBox
+from gateway_hub.services.webhook_endpoints import EndpointDraft
 from gateway_hub.storage.idempotency import StoredKey, add_keys
 from gateway_hub.storage.transactions import Transaction
 from tests.api import phones
@@ -68,6 +69,25 @@ async def _a_renewal(hub: Hub) -> tuple[str, Any]:
     return f"/v1/devices/{device.id}/credentials", {"grace_seconds": 60}
 
 
+async def _endpoint(hub: Hub) -> str:
+    draft = EndpointDraft("https://backend.example.org/")
+    made, _ = await hub.webhook_endpoints.create(await _default_id(hub), draft)
+    return f"/v1/webhook-endpoints/{made.id}"
+
+
+async def _a_rotation(hub: Hub) -> tuple[str, Any]:
+    return f"{await _endpoint(hub)}/rotate-secret", {"overlap_seconds": 60}
+
+
+async def _a_test(hub: Hub) -> tuple[str, Any]:
+    return f"{await _endpoint(hub)}/test", None
+
+
+async def _a_replay(hub: Hub) -> tuple[str, Any]:
+    return f"{await _endpoint(hub)}/replay", {"status": "dead"}
+
+
+WEBHOOK = {"url": "https://backend.example.org/", "events": ["*"]}
 # One of which a second go would fail: the credentials, or the name, are taken then.
 TAKEN_OVER = {**ENVAYA, "credentials": {"password": "set up already"}}
 OPERATIONS: dict[str, Prepare] = {
@@ -78,6 +98,10 @@ OPERATIONS: dict[str, Prepare] = {
     "device_create": _plain("/v1/devices", TAKEN_OVER),
     "device_credentials_renew": _a_renewal,
     "project_create": _plain("/v1/projects", {"name": "clinics"}),
+    "webhook_endpoint_create": _plain("/v1/webhook-endpoints", WEBHOOK),
+    "webhook_endpoint_rotate_secret": _a_rotation,
+    "webhook_endpoint_test": _a_test,
+    "webhook_endpoint_replay": _a_replay,
     "api_key_create": _plain("/v1/api-keys", {"name": "key", "scopes": ["messages:read"]}),
 }
 KEYED = {
@@ -97,7 +121,8 @@ async def _rows(hub: Hub, table: str) -> int:
 
 async def _count_all(hub: Hub) -> list[int]:
     tables = ("messages", "devices", "device_credentials", "projects", "api_keys")
-    return [await _rows(hub, table) for table in tables]
+    webhook_tables = ("webhook_endpoints", "webhook_deliveries")
+    return [await _rows(hub, table) for table in (*tables, *webhook_tables)]
 
 
 async def _post(client: httpx.AsyncClient, path: str, body: Any, **headers: str) -> httpx.Response:

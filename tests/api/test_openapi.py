@@ -17,12 +17,20 @@ from gateway_hub.api.device_models import (
 from gateway_hub.api.message_batches import SendBatchRequest
 from gateway_hub.api.message_requests import SendMessageRequest
 from gateway_hub.api.projects import CreateProjectRequest, UpdateProjectRequest
+from gateway_hub.api.webhook_models import (
+    CreateWebhookEndpointRequest,
+    ReplayRequest,
+    RotateSecretRequest,
+    UpdateWebhookEndpointRequest,
+)
 from tests.api.write_openapi import OPENAPI_FILE, describe_api, render_openapi
 
 DOCUMENT = describe_api()
 SCHEMAS: dict[str, dict[str, Any]] = DOCUMENT["components"]["schemas"]
 REQUESTS: list[type[BaseModel]] = [
     *(SendMessageRequest, SendBatchRequest, CreateDeviceRequest, UpdateDeviceRequest),
+    *(CreateWebhookEndpointRequest, UpdateWebhookEndpointRequest),
+    *(RotateSecretRequest, ReplayRequest),
     *(RenewCredentialsRequest, CreateProjectRequest, UpdateProjectRequest, CreateApiKeyRequest),
 ]
 
@@ -87,7 +95,7 @@ def test_every_body_has_an_example(operation: dict[str, Any]) -> None:
 
 
 def test_operation_ids_are_unique() -> None:
-    assert len(IDS) == len(set(IDS)) == 28
+    assert len(IDS) == len(set(IDS)) == 38
 
 
 def test_every_problem_is_described_as_one() -> None:

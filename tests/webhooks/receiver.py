@@ -55,6 +55,21 @@ def status(code: int, *headers: str) -> Behaviour:
     return answering("\n".join([f"HTTP/1.1 {code} x", "Content-Length: 0", *headers]))
 
 
+@dataclass
+class Switching:
+    """Behaves as it is told at the moment."""
+
+    behaviour: Behaviour
+
+    async def __call__(self, writer: asyncio.StreamWriter) -> None:
+        await self.behaviour(writer)
+
+
+def switching(behaviour: Behaviour) -> Switching:
+    """Do that, until told otherwise."""
+    return Switching(behaviour)
+
+
 async def hang(_writer: asyncio.StreamWriter) -> None:
     """Never say a word."""
     await asyncio.Event().wait()

@@ -14,6 +14,8 @@ from gateway_hub.api import (
     messages,
     projects,
     statistics,
+    webhook_deliveries,
+    webhook_endpoints,
 )
 from gateway_hub.api.context import set_context
 from gateway_hub.api.docs_page import install_docs_page
@@ -32,6 +34,8 @@ _ROUTERS = (
     projects.router,
     api_keys.router,
     statistics.router,
+    webhook_endpoints.router,
+    webhook_deliveries.router,
 )
 
 

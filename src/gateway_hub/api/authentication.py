@@ -115,4 +115,6 @@ KeysWriter = Annotated[
     Principal, Security(get_caller_of_any_reach, scopes=[Scope.KEYS_WRITE.value])
 ]
 ProjectReader = Annotated[Principal, Security(get_caller, scopes=[Scope.MESSAGES_READ.value])]
+WebhooksWriter = Annotated[Principal, Security(get_caller, scopes=[Scope.WEBHOOKS_WRITE.value])]
+WebhooksReader = Annotated[Principal, Security(get_caller, scopes=[Scope.WEBHOOKS_READ.value])]
 Admin = Annotated[Principal, Security(get_caller, scopes=[Scope.ADMIN.value])]

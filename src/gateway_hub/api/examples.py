@@ -9,6 +9,9 @@ _ATTACHMENT_ID = "019c1351-10c9-7000-9c11-7e2f4a6b8d10"
 _PROJECT_ID = "019c1340-5e20-7f6b-a3d2-0b9c8d7e6f51"
 _KEY_ID = "019c1341-6f30-7a7c-84e3-1cad9e8f7a62"
 _QUARANTINE_ID = "019c1352-2ae8-7d8e-95f4-2dbeaf908b73"
+_EVENT_ID = "019c1351-10ca-7f11-8c3e-90d1e2f3a445"
+_WEBHOOK_ENDPOINT_ID = "019c1342-7a41-7b8d-95f4-2dbeaf908b74"
+_WEBHOOK_DELIVERY_ID = "019c1351-10d2-7a22-9d4f-a1e2f3b4c556"
 _AT = "2026-01-31T09:30:00.000Z"
 _LATER = "2026-01-31T09:30:07.250Z"
 
@@ -307,6 +310,63 @@ _STATS: dict[str, Any] = {
     "devices": {"online": 4, "offline": 1, "paused": 0},
 }
 
+_CREATE_WEBHOOK_ENDPOINT: dict[str, Any] = {
+    "url": "https://backend.example.org/sms",
+    "events": ["message.received", "message.delivered", "message.failed"],
+    "tags": ["clinics"],
+    "description": "appointments",
+}
+
+_UPDATE_WEBHOOK_ENDPOINT: dict[str, Any] = {"events": ["*"], "state": "paused"}
+
+_WEBHOOK_ENDPOINT: dict[str, Any] = {
+    "id": _WEBHOOK_ENDPOINT_ID,
+    "kind": "endpoint",
+    **_CREATE_WEBHOOK_ENDPOINT,
+    "state": "enabled",
+    "disabled_reason": None,
+    "circuit": {"state": "closed", "failures": 0, "failing_since": None, "until": None},
+    "previous_secret_until": None,
+    "created_at": _AT,
+    "updated_at": _AT,
+}
+
+_SECRET_WEBHOOK_ENDPOINT: dict[str, Any] = {
+    **_WEBHOOK_ENDPOINT,
+    "secret": "whsec_RVhBTVBMRUVYQU1QTEVFWEFNUExFRVhBTVBMRUVYQU0=",
+}
+
+_WEBHOOK_DELIVERY: dict[str, Any] = {
+    "id": _WEBHOOK_DELIVERY_ID,
+    "event_id": _EVENT_ID,
+    "event_type": "message.received",
+    "message_id": _MESSAGE_ID,
+    "url": None,
+    "status": "delivered",
+    "attempt_count": 1,
+    "next_attempt_at": None,
+    "reply_id": None,
+    "created_at": _AT,
+    "updated_at": _AT,
+}
+
+_WEBHOOK_DELIVERY_DETAILS: dict[str, Any] = {
+    **_WEBHOOK_DELIVERY,
+    "attempts": [
+        {
+            "number": 1,
+            "started_at": _AT,
+            "duration_ms": 87,
+            "outcome": "delivered",
+            "http_status": 200,
+            "fault": None,
+            "detail": "answered 200",
+            "excerpt": "ok",
+            "reply_problem": None,
+        }
+    ],
+}
+
 EXAMPLES: dict[str, dict[str, Any]] = {
     "ApiKeyPageResponse": _page_of(_API_KEY),
     "ApiKeyResponse": _API_KEY,
@@ -317,6 +377,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "CreatedDeviceResponse": _CREATED_DEVICE,
     "DevicePageResponse": _page_of(_DEVICE),
     "DeviceResponse": _DEVICE,
+    "CreateWebhookEndpointRequest": _CREATE_WEBHOOK_ENDPOINT,
     "EstimateRequest": _ESTIMATE_REQUEST,
     "EstimateResponse": _ESTIMATE,
     "EventPageResponse": _EVENT_PAGE,
@@ -332,11 +393,21 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "QuarantinePageResponse": _page_of(_QUARANTINED),
     "QuarantinedItemResponse": _QUARANTINED,
     "RenewCredentialsRequest": _RENEW_CREDENTIALS,
+    "ReplayRequest": {"event_ids": [_EVENT_ID]},
+    "ReplayResponse": {"replayed": 1},
+    "RotateSecretRequest": {"overlap_seconds": 3600},
+    "SecretWebhookEndpointResponse": _SECRET_WEBHOOK_ENDPOINT,
     "SendBatchRequest": _SEND_BATCH,
     "SendBatchResponse": _BATCH,
     "SendMessageRequest": _SEND_MESSAGE,
     "StatsResponse": _STATS,
     "UpdateDeviceRequest": _UPDATE_DEVICE,
     "UpdateProjectRequest": _UPDATE_PROJECT,
+    "UpdateWebhookEndpointRequest": _UPDATE_WEBHOOK_ENDPOINT,
+    "WebhookDeliveryDetailsResponse": _WEBHOOK_DELIVERY_DETAILS,
+    "WebhookDeliveryPageResponse": _page_of(_WEBHOOK_DELIVERY),
+    "WebhookDeliveryResponse": _WEBHOOK_DELIVERY,
+    "WebhookEndpointPageResponse": _page_of(_WEBHOOK_ENDPOINT),
+    "WebhookEndpointResponse": _WEBHOOK_ENDPOINT,
 }
 """The example of each model, by the model's name."""

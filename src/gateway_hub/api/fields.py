@@ -16,6 +16,7 @@ from pydantic_core import PydanticCustomError
 
 from gateway_hub.api.refused_fields import escape_pointer
 from gateway_hub.domain.text import is_storable
+from gateway_hub.domain.webhooks.urls import LONGEST_URL
 
 
 class GivenFields(BaseModel):
@@ -102,6 +103,9 @@ Region = Annotated[
     Field(description="Country whose numbers may be written without country code: ISO 3166, `TZ`."),
 ]
 GivenId = Annotated[str, StringConstraints(min_length=1, max_length=64)]
+WebhookUrl = Annotated[
+    str, StringConstraints(pattern=r"^[Hh][Tt][Tt][Pp][Ss]?://", max_length=LONGEST_URL)
+]
 PathId = Annotated[str, Path(max_length=64), AfterValidator(_check_text)]
 LEFT_OUT = Field(default_factory=_left_out)
 """Default of a field that may be left out but not be null."""

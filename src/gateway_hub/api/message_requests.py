@@ -6,7 +6,7 @@ from pydantic import ConfigDict, Field, StringConstraints, model_validator
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from gateway_hub.api.fields import WHOLE, GivenFields, GivenId, Tag
+from gateway_hub.api.fields import WHOLE, GivenFields, GivenId, Tag, WebhookUrl
 from gateway_hub.api.pages import PageQuery
 from gateway_hub.api.times import GivenMoment
 from gateway_hub.domain.lifecycle import Status
@@ -83,6 +83,11 @@ class SendMessageRequest(GivenFields):
     reference: Annotated[str, StringConstraints(min_length=1, max_length=255)] | None = Field(
         None, description="Your own id for it; need not be unique."
     )
+    status_callback: WebhookUrl | None = Field(
+        None,
+        description="A URL of yours that hears of each status of this message, signed like "
+        "a webhook; see docs/webhooks.md.",
+    )
     metadata: dict[
         Annotated[str, StringConstraints(min_length=1, max_length=64)],
         Annotated[str, StringConstraints(max_length=500)],
@@ -102,6 +107,7 @@ class SendMessageRequest(GivenFields):
             if_uncertain=self.if_uncertain,
             reference=self.reference,
             metadata=self.metadata,
+            status_callback=self.status_callback,
         )
 
 

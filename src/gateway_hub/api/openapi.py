@@ -95,6 +95,10 @@ _TAGS = [
     {"name": "Messages", "description": "SMS, MMS and call notices, in both directions."},
     {"name": "Events", "description": "All that happens, in one log: read on from where you are."},
     {"name": "Devices", "description": "Phones that run a gateway app."},
+    {
+        "name": "Webhooks",
+        "description": "URLs that are told what happens, and what they were told.",
+    },
     {"name": "Statistics", "description": "Numbers of messages, and how things stand."},
     {"name": "Projects and keys", "description": "Tenants, and who may do what."},
 ]

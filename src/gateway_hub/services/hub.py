@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 
@@ -36,6 +36,11 @@ from gateway_hub.services.secrets import SecretBox
 from gateway_hub.services.statistics import Statistics
 from gateway_hub.services.waiting import Waiting
 from gateway_hub.services.wakeups import Wakeups
+from gateway_hub.services.webhook_deliveries import WebhookDeliveries
+from gateway_hub.services.webhook_endpoints import WebhookEndpoints, WebhookRules
+from gateway_hub.services.webhook_history import WebhookHistory
+from gateway_hub.services.webhook_replies import WebhookReplies
+from gateway_hub.services.webhook_subscriptions import WebhookSubscriptions
 from gateway_hub.services.work_hints import WorkHints
 from gateway_hub.storage.blobs import FileBlobStore
 from gateway_hub.storage.database import Database
@@ -68,6 +73,7 @@ class HubOptions:
     """How long what is over is kept; None: for ever."""
     keep_events: timedelta | None = None
     """How long events are kept, if that is less; None: for ever."""
+    webhook_rules: WebhookRules = field(default_factory=WebhookRules)
 
 
 class Hub:
@@ -81,7 +87,10 @@ class Hub:
         tell = tell_over(self.database.line)
         self.tail = EventTail(self.database, options.max_event_streams)
         self.events = EventLog(self.database, LogCursors(options.secret_keys), self.tail)
-        self.publisher = Publisher(self.database, tell, on_published=self.tail.rouse)
+        self.subscriptions = WebhookSubscriptions(clock)
+        self.publisher = Publisher(
+            self.database, tell, on_published=self.tail.rouse, subscribers=self.subscriptions
+        )
         self.database.when_events(self.publisher.note_events)
         self.directory = Directory(self.database, tell)
         self.hints = WorkHints(self.database, clock, tell)
@@ -109,6 +118,13 @@ class Hub:
             wakeups=self.wakeups,
             clock=clock,
         )
+        self.webhook_endpoints = WebhookEndpoints(
+            self.database,
+            secret_box,
+            self.subscriptions,
+            rules=options.webhook_rules,
+            clock=clock,
+        )
         self.outbox = Outbox(
             self.database,
             self.directory,
@@ -116,7 +132,16 @@ class Hub:
             wakeups=self.wakeups,
             clock=clock,
             backlogs=Backlogs(self.database, options.max_queued),
+            callbacks=self.webhook_endpoints,
         )
+        self.webhook_deliveries = WebhookDeliveries(
+            self.database,
+            secret_box,
+            self.subscriptions,
+            replies=WebhookReplies(self.outbox),
+            clock=clock,
+        )
+        self.webhook_history = WebhookHistory(self.database, self.subscriptions, clock)
         self.waiting = Waiting(self.database, self.states, clock)
         self.estimates = Estimates(self.database, self.states, clock)
         self.caretaker = Caretaker(self.database, self.states, self.wakeups, clock)
@@ -159,6 +184,7 @@ class Hub:
                 (self.caretaker.let_go_of_all_deleted, _FORGET_SECONDS),
                 (self.idempotency.forget_old, _FORGET_SECONDS),
                 (self.statistics.fold, _FORGET_SECONDS),
+                (self.webhook_deliveries.bury, self.webhook_deliveries.BURY_SECONDS),
                 (self.following.refresh, self.hints.REFRESH_SECONDS),
                 (self.tail.follow, 0),
                 *self._publishing_work(),

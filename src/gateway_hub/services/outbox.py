@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Protocol
 
 from gateway_hub.domain.access import Project
 from gateway_hub.domain.clock import Clock
@@ -46,16 +47,32 @@ from gateway_hub.storage.database import Database
 from gateway_hub.storage.messages import MessageFilter, NewMessage
 from gateway_hub.storage.transactions import Transaction
 
+Drafts = tuple[tuple[str, MessageDraft], ...]
+"""Each with the id of the message it becomes."""
+
+
+class Callbacks(Protocol):
+    """Whoever tells callers how their messages fare."""
+
+    async def check_callbacks(
+        self, project_id: str, callbacks: Iterable[str | None]
+    ) -> dict[str, str | HubError]:
+        """Return by URL how each of *callbacks* is kept, or why it cannot be one."""
+
 
 @dataclass(frozen=True, slots=True)
-class _Submission:
-    """What one caller asks for: drafts, each with the id of the message it becomes."""
+class Submission:
+    """What one caller asks for: drafts, each with the id of the message it becomes.
+
+    *refused* says by that id why a draft is not to become one.
+    """
 
     project: Project
-    drafts: tuple[tuple[str, MessageDraft], ...]
+    drafts: Drafts
     asked_at: datetime
     tag: str | None = None
     once: Once[list[Message | HubError]] | None = None
+    refused: Mapping[str, HubError] = field(default_factory=dict)
 
 
 class Outbox:
@@ -70,6 +87,7 @@ class Outbox:
         wakeups: Wakeups,
         clock: Clock,
         backlogs: Backlogs | None = None,
+        callbacks: Callbacks | None = None,
     ) -> None:
         self._database = database
         self._directory = directory
@@ -77,6 +95,7 @@ class Outbox:
         self._wakeups = wakeups
         self._clock = clock
         self._backlogs = backlogs
+        self._callbacks = callbacks
 
     async def submit(
         self,
@@ -109,20 +128,56 @@ class Outbox:
 
         Raises QueueFullError, and AnsweredBeforeError for what *once* was done for.
         """
+        submission = await self.prepare(project_id, drafts, once, tag=tag)
+        result = await self._database.write_together(self._submit, submission, weight=len(drafts))
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    async def prepare(
+        self,
+        project_id: str,
+        drafts: Sequence[MessageDraft],
+        once: Once[list[Message | HubError]] | None = None,
+        *,
+        tag: str | None = None,
+    ) -> Submission:
+        """Return *drafts* as they are to be taken. Raises NotFoundError and QueueFullError."""
         project = await self._directory.find_project(project_id)
         if project is None:
             raise NotFoundError("There is no such project.")
         wanted = tuple((new_id(), draft) for draft in drafts)
         if self._backlogs is not None:
             await self._backlogs.make_room(project_id, len(drafts))
-        submission = _Submission(project, wanted, self._clock(), tag, once)
-        result = await self._database.write_together(self._submit, submission, weight=len(drafts))
-        if isinstance(result, Exception):
-            raise result
-        return result
+        wanted, refused = await self._check_callbacks(project_id, wanted)
+        return Submission(project, wanted, self._clock(), tag, once, refused)
+
+    async def _check_callbacks(
+        self, project_id: str, wanted: Drafts
+    ) -> tuple[Drafts, dict[str, HubError]]:
+        """Return *wanted* with their callbacks as they are kept, and why one cannot be kept."""
+        if self._callbacks is None or all(draft.status_callback is None for _, draft in wanted):
+            return wanted, {}
+        checked = await self._callbacks.check_callbacks(
+            project_id, (draft.status_callback for _, draft in wanted)
+        )
+        kept: list[tuple[str, MessageDraft]] = []
+        refused: dict[str, HubError] = {}
+        for message_id, draft in wanted:
+            callback = checked.get(draft.status_callback or "")
+            if isinstance(callback, HubError):
+                refused[message_id] = callback
+                callback = None
+            kept.append((message_id, replace(draft, status_callback=callback)))
+        return tuple(kept), refused
+
+    async def take(self, tx: Transaction, submission: Submission) -> list[Message | HubError]:
+        """Store what *submission* asks for, in a transaction that does other things as well."""
+        (results,) = await self._take(tx, [submission])
+        return results
 
     async def _submit(
-        self, tx: Transaction, submissions: Sequence[_Submission]
+        self, tx: Transaction, submissions: Sequence[Submission]
     ) -> list[list[Message | HubError] | Exception]:
         """Take what several callers ask for; return for each what became of their drafts.
 
@@ -139,7 +194,7 @@ class Outbox:
         ]
 
     async def _take(
-        self, tx: Transaction, submissions: Sequence[_Submission]
+        self, tx: Transaction, submissions: Sequence[Submission]
     ) -> list[list[Message | HubError]]:
         """Store what several callers ask for, and return for each what became of their drafts."""
         now = self._clock()
@@ -340,7 +395,7 @@ def _details(
     )
 
 
-async def _routed_devices(tx: Transaction, submissions: Iterable[_Submission]) -> dict[str, Device]:
+async def _routed_devices(tx: Transaction, submissions: Iterable[Submission]) -> dict[str, Device]:
     """Return the devices that drafts name, by id; whose they are is for `_compose` to check."""
     drafts = [draft for submission in submissions for _, draft in submission.drafts]
     return await device_rows.find_devices(
@@ -362,12 +417,13 @@ async def _find_last_devices(tx: Transaction, composed: Iterable[Message]) -> di
     return found
 
 
-def _compose_all(
-    submission: _Submission, devices: Mapping[str, Device]
-) -> list[Message | HubError]:
+def _compose_all(submission: Submission, devices: Mapping[str, Device]) -> list[Message | HubError]:
     """Return what becomes of the drafts: the same if it is done again after a lost commit."""
     results: list[Message | HubError] = []
     for message_id, draft in submission.drafts:
+        if message_id in submission.refused:
+            results.append(submission.refused[message_id])
+            continue
         try:
             results.append(
                 _compose(

@@ -5,7 +5,9 @@ ever appears behind one that could be read. `publish` gives the numbers out in t
 they become visible, and without gaps.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
@@ -21,9 +23,11 @@ from sqlalchemy import (
 )
 from sqlalchemy.engine import Row
 
+from gateway_hub.domain.clock import to_epoch_ms
 from gateway_hub.domain.events import Event, EventType
 from gateway_hub.domain.ids import first_id_at, made_at_ms
 from gateway_hub.storage.inserts import insert_for, insert_if_absent
+from gateway_hub.storage.lists import as_list, is_one_of
 from gateway_hub.storage.tables import events, log_places
 from gateway_hub.storage.tags import is_about_tag
 from gateway_hub.storage.transactions import Transaction
@@ -80,6 +84,18 @@ _BY_ID = select(events).where(
 )
 _FIRST_MADE_SINCE = (
     select(events.c.seq).where(events.c.id >= bindparam("since")).order_by(events.c.id).limit(1)
+)
+# Its id begins with when an event was made: that bounds what is read of a long log.
+_SINCE = (
+    select(events)
+    .where(
+        events.c.project_id == bindparam("of_project"),
+        events.c.seq > bindparam("after"),
+        events.c.timestamp >= bindparam("since"),
+        events.c.id >= bindparam("first_id"),
+    )
+    .order_by(events.c.seq)
+    .limit(bindparam("limit"))
 )
 
 
@@ -201,6 +217,27 @@ async def find_event(
     return _to_event(row) if row else None
 
 
+async def find_events(tx: Transaction, event_ids: Iterable[str]) -> dict[str, Event]:
+    """Return those events, of any project, by id."""
+    ids = as_list(tx.dialect, sorted(set(event_ids)))
+    rows = await tx.execute(_by_ids(tx.dialect), {"event_ids": ids})
+    return {row.id: _to_event(row) for row in rows}
+
+
+async def list_since(
+    tx: Transaction, project_id: str, since: datetime, *, after: int, limit: int
+) -> list[Event]:
+    """Return up to *limit* events of the project from that moment on, after that place."""
+    parameters = {
+        "of_project": project_id,
+        "since": since,
+        "first_id": first_id_at(max(0, to_epoch_ms(since) - _CLOCKS_DIFFER_BY_MS)),
+        "after": after,
+        "limit": limit,
+    }
+    return [_to_event(row) for row in await tx.execute(_SINCE, parameters)]
+
+
 async def find_tagged(tx: Transaction, tag: str, *, after: int, until: int) -> set[int]:
     """Return which events after one place, up to the other, have *tag*."""
     rows = await tx.execute(_tagged(tx.dialect), {"tag": tag, "after": after, "until": until})
@@ -215,6 +252,11 @@ async def _find_place_before(tx: Transaction, message_id: str) -> int:
         return 0
     since = {"since": first_id_at(max(0, made))}
     return ((await tx.execute(_FIRST_MADE_SINCE, since)).scalar_one_or_none() or 1) - 1
+
+
+@lru_cache
+def _by_ids(dialect: str) -> Executable:
+    return select(events).where(is_one_of(dialect, events.c.id, "event_ids"))
 
 
 @lru_cache

@@ -1,5 +1,6 @@
 """The schema, as SQLAlchemy tables. Alembic migrations make it; a test holds the two together."""
 
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -23,6 +24,8 @@ from sqlalchemy import (
 from gateway_hub.domain.devices import Protocol
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Direction, IfUncertain, MessageType
+from gateway_hub.domain.webhooks.deliveries import DeliveryStatus
+from gateway_hub.domain.webhooks.endpoints import EndpointKind, EndpointState
 from gateway_hub.storage.column_types import UtcMoment, id_type, json_column_type
 
 metadata = MetaData(
@@ -36,9 +39,7 @@ metadata = MetaData(
 )
 
 
-def _one_of(
-    column: str, values: type[Protocol | Status | Direction | IfUncertain | MessageType]
-) -> CheckConstraint:
+def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
     """Return a check that *column* holds one of the enum's words.
 
     A check, not a native enum: asyncpg looks enum types up on every new connection.
@@ -463,4 +464,101 @@ log_places = Table(
     metadata,
     Column("name", String(32), primary_key=True),
     Column("seq", BigInteger, nullable=False),
+)
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", id_type(), primary_key=True),
+    Column("project_id", id_type(), ForeignKey("projects.id"), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("url", String(2048), nullable=False),
+    Column("events", json_column_type(), nullable=False),
+    Column("tags", json_column_type(), nullable=False),
+    Column("description", String(500)),
+    Column("state", String(16), nullable=False),
+    Column("disabled_reason", String(16)),
+    Column("secret", LargeBinary, nullable=False),
+    Column("previous_secret", LargeBinary),
+    Column("previous_secret_until", UtcMoment()),
+    Column("after_seq", BigInteger, nullable=False),
+    Column("circuit_state", String(16), nullable=False),
+    Column("circuit_failures", Integer, nullable=False),
+    Column("circuit_failing_since", UtcMoment()),
+    Column("circuit_until", UtcMoment()),
+    Column("created_at", UtcMoment(), nullable=False),
+    Column("updated_at", UtcMoment(), nullable=False),
+    Column("deleted_at", UtcMoment()),
+    _one_of("kind", EndpointKind),
+    _one_of("state", EndpointState),
+    Index(None, "project_id", "id"),
+    Index(
+        "ix_webhook_endpoints_callback",
+        "project_id",
+        "url",
+        unique=True,
+        sqlite_where=text("kind = 'callback' AND deleted_at IS NULL"),
+        postgresql_where=text("kind = 'callback' AND deleted_at IS NULL"),
+    ),
+)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", id_type(), primary_key=True),
+    Column("endpoint_id", id_type(), ForeignKey("webhook_endpoints.id"), nullable=False),
+    # No foreign keys: a test is of no event in the log, and a message may be removed before.
+    Column("event_id", id_type(), nullable=False),
+    Column("event_seq", BigInteger, nullable=False),
+    Column("event_type", String(32), nullable=False),
+    Column("message_id", id_type()),
+    Column("url", String(2048)),
+    Column("content", Text),
+    Column("status", String(16), nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("next_attempt_at", UtcMoment()),
+    Column("claim_id", id_type()),
+    Column("reply_id", id_type()),
+    Column("created_at", UtcMoment(), nullable=False),
+    Column("updated_at", UtcMoment(), nullable=False),
+    _one_of("status", DeliveryStatus),
+    Index("ix_webhook_deliveries_event", "event_id", "endpoint_id", unique=True),
+    Index(None, "endpoint_id", "id"),
+    Index(
+        "ix_webhook_deliveries_due",
+        "endpoint_id",
+        "next_attempt_at",
+        sqlite_where=text("status = 'pending'"),
+        postgresql_where=text("status = 'pending'"),
+    ),
+    Index(
+        "ix_webhook_deliveries_order",
+        "endpoint_id",
+        "message_id",
+        "event_seq",
+        sqlite_where=text("status = 'pending'"),
+        postgresql_where=text("status = 'pending'"),
+    ),
+    Index(
+        "ix_webhook_deliveries_dead",
+        "endpoint_id",
+        "id",
+        sqlite_where=text("status = 'dead'"),
+        postgresql_where=text("status = 'dead'"),
+    ),
+)
+
+webhook_attempts = Table(
+    "webhook_attempts",
+    metadata,
+    Column("delivery_id", id_type(), ForeignKey("webhook_deliveries.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("started_at", UtcMoment(), nullable=False),
+    Column("duration_ms", Integer, nullable=False),
+    Column("outcome", String(16), nullable=False),
+    Column("http_status", Integer),
+    Column("fault", String(32)),
+    Column("detail", String(500), nullable=False),
+    Column("excerpt", Text),
+    Column("reply_problem", String(500)),
 )
