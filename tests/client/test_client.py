@@ -1,5 +1,6 @@
 """The clients against a real hub, over a real socket."""
 
+import dataclasses
 import inspect
 import subprocess
 import sys
@@ -20,8 +21,10 @@ from gateway_hub.client import (
     verify_webhook,
 )
 from gateway_hub.domain.lifecycle import Status
+from gateway_hub.domain.webhooks.signing import sign_webhook
 from gateway_hub.services.hub import Hub
 from tests.api import phones
+from tests.api.write_openapi import describe_api
 from tests.client.conftest import Driver
 from tests.conftest import FakeClock
 
@@ -103,6 +106,22 @@ async def test_a_message_is_waited_for(hub: Hub, client: Driver) -> None:
     assert (await client.ask("wait", sent.id)).final
 
 
+async def test_a_webhook_endpoint_is_made_with_its_secret(client: Driver) -> None:
+    made = await client.ask(
+        "create_webhook_endpoint",
+        "https://backend.example.org/hook",
+        ["message.received", "message.failed"],
+        tags=["clinics"],
+        description="ours",
+    )
+    assert (made.url, made.tags) == ("https://backend.example.org/hook", ("clinics",))
+    assert (set(made.events), made.description) == ({"message.received", "message.failed"}, "ours")
+    assert made.secret is not None
+    assert made.secret not in repr(made)
+    signed = sign_webhook("e", datetime.now().astimezone(), b"{}", [made.secret])
+    verify_webhook(signed, b"{}", made.secret)
+
+
 def test_both_clients_can_do_the_same() -> None:
     def methods(kind: type) -> dict[str, list[str]]:
         return {
@@ -112,6 +131,29 @@ def test_both_clients_can_do_the_same() -> None:
         }
 
     assert methods(Client) == methods(AsyncClient)
+
+
+def test_nothing_that_can_be_asked_for_is_missing() -> None:
+    """Compared with the description of the API."""
+    document = describe_api()
+
+    def parameters(path: str) -> set[str]:
+        return {
+            item["name"]
+            for item in document["paths"][path]["get"]["parameters"]
+            if item["in"] == "query"
+        }
+
+    def takes(name: str) -> set[str]:
+        return set(inspect.signature(getattr(Client, name)).parameters) - {"self"}
+
+    fields = document["components"]["schemas"]["SendMessageRequest"]["properties"]
+    own = {field.name for field in dataclasses.fields(Draft)}
+    assert own - {"device_id", "tag"} == fields.keys() - {"route"}
+    assert takes("send") == own | {"idempotency_key"}
+    assert takes("messages") == parameters("/v1/messages") - {"limit", "cursor"}
+    assert takes("events") == parameters("/v1/events") - {"limit"}
+    assert takes("stream_events") == parameters("/v1/events/stream")
 
 
 def test_the_client_brings_nothing_of_the_server() -> None:

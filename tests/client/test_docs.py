@@ -30,6 +30,7 @@ PRINTED = [
     r"queued None",
     r"([0-9a-f-]{36} (queued|cancelled)\n?)+",
     r"invalid_input \[\('/to', 'not_a_number'\)\]",
+    r"[0-9a-f-]{36} whsec_\S+",
 ]
 
 

@@ -70,6 +70,7 @@ class Client:
         max_attempts: int | None = None,
         if_uncertain: str | None = None,
         reference: str | None = None,
+        status_callback: str | None = None,
         metadata: Mapping[str, str] | None = None,
         transliterate: bool | None = None,
         idempotency_key: str | None = None,
@@ -90,6 +91,7 @@ class Client:
             max_attempts=max_attempts,
             if_uncertain=if_uncertain,
             reference=reference,
+            status_callback=status_callback,
             metadata=metadata or {},
             transliterate=transliterate,
         )

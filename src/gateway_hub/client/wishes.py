@@ -23,6 +23,7 @@ class Draft:
     max_attempts: int | None = None
     if_uncertain: str | None = None
     reference: str | None = None
+    status_callback: str | None = None
     metadata: Mapping[str, str] = field(default_factory=dict)
     transliterate: bool | None = None
 
