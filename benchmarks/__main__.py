@@ -11,6 +11,7 @@ from pathlib import Path
 from benchmarks import machine
 from benchmarks.claims import measure_claims
 from benchmarks.databases import PostgresServer, UnfitPlaceError, postgres_server
+from benchmarks.events import EVENTS, measure_events
 from benchmarks.growth import measure_growth
 from benchmarks.held_polls import measure_held_polls
 from benchmarks.idle_polls import measure_idle_polls
@@ -19,7 +20,7 @@ from benchmarks.memory import measure_memory
 from benchmarks.processes import measure_processes
 from benchmarks.results import Part, record, render
 
-_PARTS = ["intake", "idle-polls", "held-polls", "memory", "processes", "growth", "claims"]
+_PARTS = ["intake", "idle-polls", "held-polls", "memory", "processes", "growth", "claims", "events"]
 
 
 def main() -> int:
@@ -54,6 +55,9 @@ def _parts(given: argparse.Namespace, server: PostgresServer | None) -> Iterator
     if "claims" in wanted and server is not None:
         with tempfile.TemporaryDirectory() as folder:
             yield measure_claims(server, Path(folder), rounds=given.rounds, broken=given.broken)
+    if "events" in wanted and server is not None:
+        with tempfile.TemporaryDirectory() as folder:
+            yield measure_events(server, Path(folder), events=given.events, broken=given.broken)
 
 
 def _speed(
@@ -97,7 +101,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=5, help="pairs to measure (5)")
     parser.add_argument("--seconds", type=float, default=1.2, help="time of one load (1.2)")
     parser.add_argument("--rows", type=int, default=1_000_000, help="growth: stored messages")
-    parser.add_argument("--broken", action="store_true", help="claims: read first, then write")
+    parser.add_argument("--events", type=int, default=EVENTS, help="events: how many (1,000,000)")
+    parser.add_argument("--broken", action="store_true", help="claims and events: as it would fail")
     parser.add_argument("--record", action="store_true", help="write into benchmarks/RESULTS.md")
     parser.add_argument("--postgres", metavar="URL", help="a server to make databases on")
     parser.add_argument(
