@@ -60,7 +60,7 @@ CONFIG = SchemathesisConfig.from_dict(
         "seed": 1,
         "generation": {
             "mode": "all",
-            "max-examples": 20,
+            "max-examples": 15,
             "deterministic": True,
             "database": "none",
             "no-shrink": True,
