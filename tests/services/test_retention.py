@@ -21,6 +21,7 @@ from gateway_hub.domain.phone_posts import QuarantinedItem, QuarantineKind, Stor
 from gateway_hub.services import retention
 from gateway_hub.services.hub import Hub
 from gateway_hub.services.retention import Purged, Retention
+from gateway_hub.services.webhook_endpoints import EndpointDraft
 from gateway_hub.settings import Settings
 from gateway_hub.storage import retention as retention_rows
 from gateway_hub.storage.events import find_bounds
@@ -456,3 +457,20 @@ async def test_the_log_goes_on_after_all_of_it_was_removed(
     assert await _event_seqs(hub) == []
     await submit(hub, phone.project_id)
     assert await _event_seqs(hub) == [2]
+
+
+async def test_an_event_that_is_still_to_be_delivered_stays(
+    quiet_hub: Hub, clock: FakeClock
+) -> None:
+    phone = await register(quiet_hub)
+    await submit(quiet_hub, phone.project_id)
+    await quiet_hub.publisher.publish_all()
+    endpoint = EndpointDraft("https://backend.example.org/")
+    await quiet_hub.webhook_endpoints.create(phone.project_id, endpoint)
+    await submit(quiet_hub, phone.project_id)
+    assert await _event_seqs(quiet_hub) == [1, 2]
+    clock.advance(days=31)
+    assert (await removing(quiet_hub, clock).purge(MONTH)).events == 1
+    assert await _event_seqs(quiet_hub) == [2]
+    await change_by_hand(quiet_hub, "UPDATE webhook_deliveries SET status = 'dead'")
+    assert (await removing(quiet_hub, clock).purge(MONTH)).events == 1

@@ -17,6 +17,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     delete,
+    exists,
     func,
     or_,
     select,
@@ -28,6 +29,7 @@ from gateway_hub.domain.devices import Protocol
 from gateway_hub.domain.ids import first_id_at
 from gateway_hub.domain.lifecycle import FINAL, Status
 from gateway_hub.domain.retention import Cutoffs
+from gateway_hub.domain.webhooks.deliveries import DeliveryStatus
 from gateway_hub.storage.events import REMOVED, move_place
 from gateway_hub.storage.inbound import FORGOTTEN
 from gateway_hub.storage.lists import as_list, is_one_of
@@ -39,6 +41,7 @@ from gateway_hub.storage.tables import (
     messages,
     quarantine,
     reports,
+    webhook_deliveries,
 )
 from gateway_hub.storage.transactions import Transaction
 
@@ -63,8 +66,13 @@ _RECEIPT_IS_OVER = and_(
         inbound_receipts.c.last_repeat_at < bindparam("quiet_since"),
     ),
 )
-# What webhook deliveries still need is to be kept here, too.
-_EVENT_IS_OVER = events.c.timestamp < bindparam("quiet_since")
+_EVENT_IS_OVER = and_(
+    events.c.timestamp < bindparam("quiet_since"),
+    ~exists().where(
+        webhook_deliveries.c.event_id == events.c.id,
+        webhook_deliveries.c.status == DeliveryStatus.PENDING,
+    ),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
