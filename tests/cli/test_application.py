@@ -7,7 +7,7 @@ from tests.cli.conftest import Run
 
 COMMANDS = {
     *("serve", "init", "demo", "phone", "config", "doctor"),
-    *("device", "message", "key", "project", "db"),
+    *("device", "message", "webhook", "key", "project", "db"),
 }
 SLOW = ("fastapi", "sqlalchemy", "pydantic_settings", "httpx", "structlog", "rich", "uvicorn")
 

@@ -163,3 +163,13 @@ def test_the_data_folder_can_be_named(run: Run, folder: Path) -> None:
     assert made.exit_code == 0
     assert (folder / "other" / "gateway-hub.sqlite3").exists()
     assert not (folder / "data").exists()
+
+
+def test_webhook_endpoints_are_listed_and_sent_to_again(run: Run) -> None:
+    assert run("webhook", "list", "--json").json()["data"] == []
+    unknown = "019c1350-8a40-7c31-9a55-3f1c2b7d9e01"
+    assert run("webhook", "deliveries", unknown, "--status", "dead").exit_code == 1
+    assert "There is no such webhook endpoint." in run("webhook", "replay", unknown, "--dead").err
+    ran = run("webhook", "replay", unknown)
+    assert ran.exit_code != 0
+    assert "--since" in ran.err

@@ -96,9 +96,12 @@ def test_every_line_it_gives_can_be_pasted(tmp_path: Path) -> None:
     assert [name for answer in answers for name in answer if name in {"id", "data"}] == [
         *("id", "id", "id", "data"),
         *("id", "id", "id", "data"),
+        *("id", "data", "data"),
     ]
     texts = [item["text"] for answer in answers if "data" in answer for item in answer["data"]]
-    assert texts == ["Thank you, we will come.", "I am late."]
+    received = ["When are you open?", "I am late."]
+    replied = ["From 8 to 16, Monday to Friday.", "The meeting is at 10."]
+    assert texts == ["Thank you, we will come.", *received, *received, *replied]
     assert_nothing_is_left(tmp_path)
 
 

@@ -2,7 +2,16 @@
 
 import typer
 
-from gateway_hub.cli import database, devices, keys, messages, operation, projects, simulation
+from gateway_hub.cli import (
+    database,
+    devices,
+    keys,
+    messages,
+    operation,
+    projects,
+    simulation,
+    webhooks,
+)
 
 app = typer.Typer(
     name="gateway-hub",
@@ -18,6 +27,7 @@ app.command()(simulation.demo)
 app.command()(simulation.phone)
 app.add_typer(devices.app, name="device")
 app.add_typer(messages.app, name="message")
+app.add_typer(webhooks.app, name="webhook")
 app.add_typer(keys.app, name="key")
 app.add_typer(projects.app, name="project")
 app.add_typer(database.app, name="db")

@@ -39,7 +39,9 @@ class _Server(uvicorn.Server):
 async def running_hub(folder: Path) -> AsyncIterator[DemoHub]:
     """Run a hub with its data in *folder* around the block. Raises CommandError."""
     # Neither the environment nor a .env file has a word in this.
-    settings = Settings.model_construct(data_dir=folder)
+    settings = Settings.model_construct(
+        data_dir=folder, webhook_allowed_networks=[_HOST], webhook_allow_http=True
+    )
     own = await make_hub(settings)
     async with started(own):
         listener = listen(_HOST, 0)

@@ -8,7 +8,7 @@ import shlex
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -17,6 +17,7 @@ import httpx
 import typer
 
 from gateway_hub.cli.demo_hub import DemoHub
+from gateway_hub.cli.demo_receiver import DemoReceiver, receiving
 from gateway_hub.cli.failures import CommandError
 from gateway_hub.cli.fleet import KINDS, setup_of
 from gateway_hub.cli.step_output import describe_step
@@ -53,6 +54,7 @@ class Stage:
         self._tls = make_tls()
         self._lives: list[asyncio.Task[None]] = []
         self._unsaid: list[str] | None = None
+        self._open = AsyncExitStack()
 
     async def post(self, path: str, body: dict[str, object], *, shown: Sequence[str]) -> Any:
         """Make a call and return the answer; *shown* are the fields of it that are told."""
@@ -96,6 +98,14 @@ class Stage:
         self.phones[setup.name] = StagePhone(device["id"], live)
         self._lives.append(asyncio.create_task(_live(live, network)))
 
+    async def open_service(self, name: str, reply: str) -> DemoReceiver:
+        """Return a backend service that answers each SMS it hears of with *reply*."""
+
+        def tell(words: str) -> None:
+            self._say_aside(f"  {name}  {words}")
+
+        return await self._open.enter_async_context(receiving(reply, tell))
+
     async def _request(
         self, method: str, path: str, body: dict[str, object] | None
     ) -> httpx.Response:
@@ -119,14 +129,17 @@ class Stage:
     def _say_step(self, name: str, step: Step) -> None:
         if step.name in _POLLING:
             return
-        line = f"  {name}  {describe_step(step, with_id=False)}"
+        self._say_aside(f"  {name}  {describe_step(step, with_id=False)}")
+
+    def _say_aside(self, line: str) -> None:
         if self._unsaid is None:
             _say_of_phone(line)
         else:
             self._unsaid.append(line)
 
     async def switch_off(self) -> None:
-        """End the phones. Raises what one of them died of."""
+        """End the phones and services. Raises what a phone died of."""
+        await self._open.aclose()
         for life in self._lives:
             life.cancel()
         for end in await asyncio.gather(*self._lives, return_exceptions=True):

@@ -10,6 +10,7 @@ _CLINIC = "Clinic"
 _OFFICE = "Office"
 _ASHA = "+255710000002"
 _JUMA = "+255710000003"
+_OPENING_HOURS = "From 8 to 16, Monday to Friday."
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,26 @@ async def _send_through_office(stage: Stage) -> None:
 
 async def _receive_through_office(stage: Stage) -> None:
     await _receive(stage, _OFFICE, _JUMA, "I am late.")
+
+
+async def _reply_by_webhook(stage: Stage) -> None:
+    service = await stage.open_service("Service", _OPENING_HOURS)
+    body: dict[str, object] = {"url": service.url, "events": ["message.received"]}
+    endpoint = await stage.post("/v1/webhook-endpoints", body, shown=["id", "secret"])
+    service.secret = endpoint["secret"]
+    await _receive(stage, _OFFICE, _JUMA, "When are you open?")
+
+    def is_sent(answer: Any) -> bool:
+        return any(
+            item["text"] == _OPENING_HOURS and item["status"] == "sent" for item in answer["data"]
+        )
+
+    await stage.get_when(
+        f"/v1/messages?direction=outbound&device_id={stage.phones[_OFFICE].device_id}",
+        is_sent,
+        shown=["to", "text", "status"],
+        missing="the reply was not sent",
+    )
 
 
 async def _send(stage: Stage, name: str, to: str, text: str, end: str) -> None:
@@ -116,5 +137,10 @@ TOUR = (
         "The recipient answers",
         "Office forwards it, signed with its password.",
         _receive_through_office,
+    ),
+    Scene(
+        "A service hears of an SMS, and replies",
+        "The hub tells a service of yours by a signed webhook; its answer goes back as an SMS.",
+        _reply_by_webhook,
     ),
 )

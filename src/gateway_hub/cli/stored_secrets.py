@@ -1,4 +1,4 @@
-"""What ``gateway-hub doctor`` reads of the devices: whether their secrets open, their URLs."""
+"""What ``gateway-hub doctor`` reads of the database: whether secrets open, URLs of devices."""
 
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ from gateway_hub.services.secrets import SecretBox, SecretUnreadableError
 from gateway_hub.settings import Settings
 from gateway_hub.storage import devices as device_rows
 from gateway_hub.storage import projects as project_rows
+from gateway_hub.storage import webhook_endpoints as endpoint_rows
 from gateway_hub.storage.database import Database
 from gateway_hub.storage.devices import StoredCredential
 from gateway_hub.storage.transactions import Transaction, UseCase
@@ -26,6 +27,8 @@ async def count_unreadable(settings: Settings) -> int:
 
     async def query(tx: Transaction) -> int:
         found = 0
+        for endpoint_id, sealed in await endpoint_rows.list_sealed(tx):
+            found += sum(not _is_readable(box, endpoint_id, item) for item in sealed)
         async for page in _pages(tx):
             ids = [device.id for device in page]
             credentials = await device_rows.find_credentials(tx, ids, datetime.now(UTC))
@@ -67,8 +70,12 @@ async def _pages(tx: Transaction) -> AsyncIterator[list[Device]]:
 def _opens(box: SecretBox, credential: StoredCredential) -> bool:
     if credential.kind != "encrypted":
         return True
+    return _is_readable(box, credential.device_id, credential.secret)
+
+
+def _is_readable(box: SecretBox, owner_id: str, sealed: bytes) -> bool:
     try:
-        box.decrypt(credential.device_id, credential.secret)
+        box.decrypt(owner_id, sealed)
     except SecretUnreadableError:
         return False
     return True

@@ -18,11 +18,12 @@ from gateway_hub.storage.retention import (
     MESSAGES,
     QUARANTINE,
     RECEIPTS,
+    WEBHOOK_TESTS,
     Kind,
     Removed,
     Stretch,
 )
-from gateway_hub.storage.transactions import Transaction
+from gateway_hub.storage.transactions import Transaction, UseCase
 
 AT_ONCE = 200
 """The most that is removed in one transaction."""
@@ -30,6 +31,7 @@ AT_ONCE = 200
 _TIMES_AS_LONG = 4
 _LEAST_PAUSE_SECONDS = 0.05
 
+RemoveRows = Callable[[Transaction, Sequence[str], Cutoffs], Awaitable[int]]
 Pause = Callable[[float], Awaitable[None]]
 
 log = structlog.get_logger(__name__)
@@ -114,15 +116,19 @@ class Retention:
     ) -> None:
         cutoffs = cutoffs_at(self._clock(), keep)
 
-        async def remove(keys: Sequence[str]) -> int:
+        def removing(remove: RemoveRows, keys: Sequence[str]) -> UseCase[int]:
             async def use_case(tx: Transaction) -> int:
-                return await retention_rows.remove_events(tx, keys, cutoffs)
+                return await remove(tx, keys, cutoffs)
 
-            return await self._database.write(use_case, alone=True)
+            return use_case
 
         async for keys in self._find(EVENTS, cutoffs):
-            purged.events += await remove(keys)
+            work = removing(retention_rows.remove_events, keys)
+            purged.events += await self._database.write(work, alone=True)
             on_step(purged)
+        async for keys in self._find(WEBHOOK_TESTS, cutoffs):
+            work = removing(retention_rows.remove_webhook_tests, keys)
+            await self._database.write(work, alone=True)
 
     async def count(self, keep: timedelta) -> Purged:
         """Return what `purge` would remove now."""

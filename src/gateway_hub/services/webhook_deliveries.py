@@ -280,7 +280,11 @@ class WebhookDeliveries:
     async def _load(
         self, claimed: Sequence[tuple[WebhookDelivery, WebhookEndpoint]]
     ) -> list[ClaimedDelivery]:
-        """Return what is needed to send *claimed*; what cannot be sent is left to its lease."""
+        """Return what is needed to send *claimed*.
+
+        Of what cannot be signed nothing is sent until its lease is over, and what is in the log no
+        more is dead.
+        """
         wanted = [item.event_id for item, _ in claimed if item.content is None]
 
         async def query(tx: Transaction) -> dict[str, bytes]:
@@ -292,9 +296,12 @@ class WebhookDeliveries:
         for delivery, endpoint in claimed:
             given = delivery.content
             body = bodies.get(delivery.event_id) if given is None else given.encode("utf-8")
+            if body is None:
+                await self._give_up(delivery)
+                continue
             secrets = self._open(endpoint)
-            if body is None or secrets is None:
-                log.error("webhook_not_sendable", delivery_id=delivery.id, has_body=bool(body))
+            if secrets is None:
+                log.error("webhook_secret_unreadable", endpoint_id=endpoint.id)
                 continue
             loaded.append(
                 ClaimedDelivery(
@@ -307,6 +314,15 @@ class WebhookDeliveries:
                 )
             )
         return loaded
+
+    async def _give_up(self, delivery: WebhookDelivery) -> None:
+        async def use_case(tx: Transaction) -> None:
+            dead = replace(
+                delivery, status=DeliveryStatus.DEAD, next_attempt_at=None, claim_id=None
+            )
+            await delivery_rows.save_deliveries(tx, [dead])
+
+        await self._database.write(use_case)
 
     def _open(self, endpoint: WebhookEndpoint) -> tuple[str, ...] | None:
         try:

@@ -41,6 +41,7 @@ from gateway_hub.storage.tables import (
     messages,
     quarantine,
     reports,
+    webhook_attempts,
     webhook_deliveries,
 )
 from gateway_hub.storage.transactions import Transaction
@@ -73,6 +74,11 @@ _EVENT_IS_OVER = and_(
         webhook_deliveries.c.status == DeliveryStatus.PENDING,
     ),
 )
+_TEST_IS_OVER = and_(
+    webhook_deliveries.c.content.is_not(None),
+    webhook_deliveries.c.status != DeliveryStatus.PENDING,
+    webhook_deliveries.c.updated_at < bindparam("quiet_since"),
+)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -88,6 +94,8 @@ MESSAGES = Kind(messages, messages.c.id, _MESSAGE_IS_OVER)
 QUARANTINE = Kind(quarantine, quarantine.c.id, _QUARANTINE_IS_OVER)
 RECEIPTS = Kind(inbound_receipts, inbound_receipts.c.message_id, _RECEIPT_IS_OVER)
 EVENTS = Kind(events, events.c.id, _EVENT_IS_OVER)
+WEBHOOK_TESTS = Kind(webhook_deliveries, webhook_deliveries.c.id, _TEST_IS_OVER)
+"""Webhook deliveries of no event in the log; the others go with theirs."""
 
 
 # What refers to something else goes before it.
@@ -150,8 +158,23 @@ async def remove_events(tx: Transaction, keys: Sequence[str], cutoffs: Cutoffs) 
     last = (await tx.execute(_last_place(tx.dialect), theirs)).scalar_one()
     if last is not None:
         await move_place(tx, REMOVED, last)
+        deliveries = (await tx.execute(_deliveries_of(tx.dialect), theirs)).scalars()
+        await _remove_deliveries(tx, list(deliveries))
         await tx.execute(_delete(tx.dialect, events.c.id), theirs)
     return len(removed)
+
+
+async def remove_webhook_tests(tx: Transaction, keys: Sequence[str], cutoffs: Cutoffs) -> int:
+    """Remove those webhook deliveries of *keys* that are over, with their attempts."""
+    removed = await _lock(tx, WEBHOOK_TESTS, keys, cutoffs)
+    await _remove_deliveries(tx, removed)
+    return len(removed)
+
+
+async def _remove_deliveries(tx: Transaction, ids: Sequence[str]) -> None:
+    theirs = {"keys": as_list(tx.dialect, ids)}
+    for column in (webhook_attempts.c.delivery_id, webhook_deliveries.c.id):
+        await tx.execute(_delete(tx.dialect, column), theirs)
 
 
 async def find_named(tx: Transaction, storage_keys: Sequence[str]) -> set[str]:
@@ -205,6 +228,13 @@ def _locking(dialect: str, kind: Kind) -> Executable:
 @lru_cache
 def _delete(dialect: str, column: Column[str]) -> Executable:
     return delete(column.table).where(is_one_of(dialect, column, "keys"))
+
+
+@lru_cache
+def _deliveries_of(dialect: str) -> Executable:
+    return select(webhook_deliveries.c.id).where(
+        is_one_of(dialect, webhook_deliveries.c.event_id, "keys")
+    )
 
 
 @lru_cache
