@@ -61,10 +61,10 @@ class World:
 
 
 @pytest.fixture
-async def world(hub: Hub, clock: FakeClock) -> World:
-    """A world with no phones yet."""
-    project = await hub.access.ensure_default_project()
-    return World(hub, clock, project.id)
+async def world(quiet_hub: Hub, clock: FakeClock) -> World:
+    """A world with no phones yet, in which nothing happens by itself."""
+    project = await quiet_hub.access.ensure_default_project()
+    return World(quiet_hub, clock, project.id)
 
 
 def report(wire_id: str, status: Status, **rest: Any) -> PhoneReport:

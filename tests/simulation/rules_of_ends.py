@@ -11,6 +11,7 @@ from tests.simulation.virtual_time import START
 DEFAULT_LIMITS = {Protocol.MEDIC: SendLimit(30, 1800), Protocol.ENVAYA: SendLimit(100, 3600)}
 
 _OPEN = frozenset({"scheduled", "queued", "dispatched", "accepted", "pending"})
+_AT_WORK = frozenset({"dispatched", "accepted", "pending"})
 _SENT = frozenset({"sent", "delivered"})
 
 # Until a request that was under way is over, a preferred phone had its turn, a retry came due.
@@ -68,6 +69,8 @@ def _judge_end(case: Case, message: OutboundMessage) -> None:
         case.fault("untrue", f"{name} is {message.status}, and was sent")
     if message.status == "expired" and message.attempt_count:
         case.fault("untrue", f"{name} is expired, and was in the hands of a phone")
+    if message.status == "cancelled" and known & _AT_WORK:
+        case.fault("untrue", f"{name} is cancelled, and a phone is at work on it")
     if message.status not in _SENT and known & _SENT:
         case.fault("untrue", f"{name} is {message.status}, and an attempt of it was sent")
 

@@ -225,7 +225,8 @@ _MANY_MESSAGES = """
                           queue, device_id, priority, due_at, expires_at, max_attempts,
                           attempt_count, if_uncertain, reference, metadata, reached, created_at,
                           updated_at)
-    SELECT 'm' || n, 'project', 'outbound', 'sms', CASE WHEN n % 50 = 0 THEN 'queued'
+    SELECT 'm' || n, CASE WHEN n % 4 = 3 THEN 'project' ELSE 'another' END, 'outbound', 'sms',
+           CASE WHEN n % 50 = 0 THEN 'queued'
            WHEN n % 50 = 1 THEN 'scheduled' WHEN n % 50 = 2 THEN 'dispatched' ELSE 'delivered' END,
            'text', '+255710000001', 'c' || n, 'q' || n % 100, 'device', 0, n,
            CASE WHEN n % 50 = 0 THEN n END, 1, 0, 'wait',
@@ -244,7 +245,8 @@ _NUMBERS = (
     "WITH RECURSIVE numbers (n) AS (SELECT 0 UNION ALL SELECT n + 1 FROM numbers WHERE n < 4999)"
 )
 _FILL = (
-    "INSERT INTO projects VALUES ('project', 'project', NULL, 'wait', 0, 0)",
+    "INSERT INTO projects VALUES ('project', 'project', NULL, 'wait', 0, 0),"
+    " ('another', 'another', NULL, 'wait', 0, 0)",
     "INSERT INTO devices (id, project_id, name, protocol, tags, paused, created_at, updated_at)"
     " VALUES ('device', 'project', 'phone', 'medic', '[]', false, 0, 0)",
     _MANY_MESSAGES.replace("SELECT", f"{_NUMBERS} SELECT", 1),

@@ -1,5 +1,6 @@
 """UUIDv7 ids in lower-case text: time-ordered, so new rows land at the end of every index."""
 
+import os
 import random
 import threading
 import time
@@ -16,6 +17,12 @@ AFTER_ALL_IDS = "ffffffff-ffff-ffff-ffff-ffffffffffff"
 """Greater than every id, in any collation: where a list that goes newest first begins."""
 
 
+# It has to tell ids apart, not to keep a secret: a system call for each cost more than the rest.
+# Our own, for what others seed is not random; and one a forked process does not share.
+_generator = random.Random()  # noqa: S311
+os.register_at_fork(after_in_child=_generator.seed)
+
+
 def _system_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -26,13 +33,8 @@ class IdSource:
     def __init__(
         self,
         now_ms: Callable[[], int] = _system_ms,
-        random_bits: Callable[[int], int] = random.getrandbits,
+        random_bits: Callable[[int], int] = _generator.getrandbits,
     ) -> None:
-        """Take randomness from a generator: it has to tell ids apart, not to keep a secret.
-
-        Python seeds it anew in a process that was forked. A system call for each id cost more than
-        all the rest of making it.
-        """
         self._now_ms = now_ms
         self._random_bits = random_bits
         self._lock = threading.Lock()
