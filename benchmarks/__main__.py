@@ -19,8 +19,20 @@ from benchmarks.intake import measure_intake
 from benchmarks.memory import measure_memory
 from benchmarks.processes import measure_processes
 from benchmarks.results import Part, record, render
+from benchmarks.webhooks import measure_webhooks
 
-_PARTS = ["intake", "idle-polls", "held-polls", "memory", "processes", "growth", "claims", "events"]
+_PARTS = [
+    "intake",
+    "idle-polls",
+    "held-polls",
+    "memory",
+    "processes",
+    "growth",
+    "claims",
+    "events",
+    "webhooks",
+]
+_LEAST_WEBHOOK_SECONDS = 10.0
 
 
 def main() -> int:
@@ -52,6 +64,11 @@ def _parts(given: argparse.Namespace, server: PostgresServer | None) -> Iterator
         yield measure_processes(server, rounds=given.rounds, seconds=given.seconds)
     if "growth" in wanted:
         yield from _growth(given, server)
+    if "webhooks" in wanted:
+        for kind in _kinds(given):
+            used = server if kind == "postgres" else None
+            seconds = max(given.seconds, _LEAST_WEBHOOK_SECONDS)
+            yield measure_webhooks(kind, server=used, seconds=seconds, say=_say)
     if "claims" in wanted and server is not None:
         with tempfile.TemporaryDirectory() as folder:
             yield measure_claims(server, Path(folder), rounds=given.rounds, broken=given.broken)

@@ -5,7 +5,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,13 +39,19 @@ def cpu_of(programs: Collection[Program]) -> float:
 
 
 @contextmanager
-def running(name: str, prepared: Prepared, *, long_poll_seconds: int = 0) -> Iterator[Program]:
-    """Run the hub, or the comparison *name*, on *prepared*; stop it after."""
+def running(
+    name: str,
+    prepared: Prepared,
+    *,
+    long_poll_seconds: int = 0,
+    settings: Mapping[str, str] | None = None,
+) -> Iterator[Program]:
+    """Run the hub, or the comparison *name*, on *prepared*, with *settings*; stop it after."""
     log = prepared.folder / f"{name}-{time.monotonic_ns()}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
             _command(name),
-            env=_environment(prepared, long_poll_seconds),
+            env=_environment(prepared, long_poll_seconds) | dict(settings or {}),
             cwd=prepared.folder,
             stdout=output,
             stderr=subprocess.STDOUT,

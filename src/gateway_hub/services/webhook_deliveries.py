@@ -17,6 +17,7 @@ from gateway_hub.domain.events import EventType, NewEvent, render_envelope
 from gateway_hub.domain.ids import new_id
 from gateway_hub.domain.webhooks.circuit import (
     CLOSED,
+    Circuit,
     CircuitState,
     begin_attempt,
     end_attempt,
@@ -25,6 +26,7 @@ from gateway_hub.domain.webhooks.circuit import (
 from gateway_hub.domain.webhooks.deliveries import (
     LEASE,
     MOST_AT_ONCE_PER_ENDPOINT,
+    MOST_TAKEN_PER_ENDPOINT,
     ClaimedDelivery,
     DeliveryStatus,
     FinishedAttempt,
@@ -94,12 +96,18 @@ class WebhookDeliveries:
         return await self._database.read(query)
 
     async def record_and_claim(
-        self, finished: Sequence[FinishedAttempt], *, busy: Mapping[str, int], room: int
+        self,
+        finished: Sequence[FinishedAttempt],
+        *,
+        returned: Sequence[ClaimedDelivery] = (),
+        busy: Mapping[str, int],
+        room: int,
     ) -> list[ClaimedDelivery]:
         """Write down what came of *finished*, and return what this process is to send now.
 
-        *busy* says how many attempts are under way for each webhook endpoint, *room* how many more
-        may be. Both in one transaction, so that one commit serves both.
+        *returned* was taken and has not begun: it is free again. *busy* says how much is taken for
+        each webhook endpoint, *room* how much more may be. All in one transaction, so that one
+        commit serves it.
         """
         prepared = await self._replies.prepare(finished)
 
@@ -107,6 +115,7 @@ class WebhookDeliveries:
             now = self._clock()
             endpoints = await _lock_endpoints(tx, finished, now)
             records = await self._record(tx, finished, endpoints, prepared)
+            await self._let_go(tx, returned, now)
             claimed = await self._claim(tx, records.endpoints, Counter(busy), room)
             changed = [
                 endpoint
@@ -198,6 +207,20 @@ class WebhookDeliveries:
             return replace(tried, status=DeliveryStatus.DEAD, next_attempt_at=None)
         return replace(tried, next_attempt_at=due_at)
 
+    async def _let_go(
+        self, tx: Transaction, returned: Sequence[ClaimedDelivery], now: datetime
+    ) -> None:
+        claims = {item.delivery.id: item.delivery.claim_id for item in returned}
+        locked = await delivery_rows.lock_deliveries(tx, claims) if claims else {}
+        await delivery_rows.claim(
+            tx,
+            [
+                replace(item.delivery, claim_id=None, next_attempt_at=now)
+                for item in locked.values()
+                if item.delivery.claim_id == claims[item.delivery.id]
+            ],
+        )
+
     async def _tell_of_disabled(
         self, tx: Transaction, before: Mapping[str, WebhookEndpoint], records: _Records
     ) -> None:
@@ -240,8 +263,9 @@ class WebhookDeliveries:
         ]
         self._random.shuffle(waiting)
         for endpoint in sorted(waiting, key=lambda item: busy[item.id]):
-            probes = endpoint.circuit.state is not CircuitState.CLOSED
-            free = 1 if probes else MOST_AT_ONCE_PER_ENDPOINT - busy[endpoint.id]
+            free = _most_taken(endpoint.circuit) - busy[endpoint.id]
+            if endpoint.circuit.state is not CircuitState.CLOSED:
+                free = 1
             taken = await self._claim_for(tx, endpoint.id, min(free, room - len(claimed)), now)
             if taken:
                 begun = replace(endpoint, circuit=begin_attempt(endpoint.circuit, now))
@@ -332,6 +356,10 @@ class WebhookDeliveries:
             )
         except SecretUnreadableError:
             return None
+
+
+def _most_taken(circuit: Circuit) -> int:
+    return MOST_TAKEN_PER_ENDPOINT if circuit == CLOSED else MOST_AT_ONCE_PER_ENDPOINT
 
 
 async def _lock_endpoints(

@@ -1,21 +1,29 @@
 """Sends what is due, again and again: one for each process, and several share the work.
 
 An attempt is a task of its own and holds no transaction. What is under way is bounded, for each
-webhook endpoint and in all, so that a slow one delays no other.
+webhook endpoint and in all, so that a slow one delays no other. For one that has not failed of late
+more is taken than is under way, so that its pace is not that of our transactions; when it fails,
+what has not begun is given back.
 """
 
 import asyncio
-from collections import Counter
+from collections import Counter, defaultdict, deque
 from contextlib import suppress
 
 import structlog
 
 from gateway_hub.domain.clock import Clock
-from gateway_hub.domain.webhooks.deliveries import LEASE, ClaimedDelivery, FinishedAttempt
+from gateway_hub.domain.webhooks.deliveries import (
+    LEASE,
+    MOST_AT_ONCE_PER_ENDPOINT,
+    ClaimedDelivery,
+    FinishedAttempt,
+)
 from gateway_hub.services.webhook_deliveries import WebhookDeliveries
 from gateway_hub.webhooks.sender import SendLimits, WebhookSender
 
 MOST_AT_ONCE = SendLimits().most_at_once
+MOST_TAKEN = 4 * MOST_AT_ONCE
 
 _NET_SECONDS = 1.0
 _LAST_SENDS_SECONDS = 3.0
@@ -24,6 +32,9 @@ _LAST_RECORDS_SECONDS = 2.0
 _BEGINS_WITHIN_SECONDS = LEASE.total_seconds() / 2
 
 log = structlog.get_logger(__name__)
+
+_Taken = tuple[ClaimedDelivery, float]
+"""What is to be sent, and until when that may begin, by the loop's clock."""
 
 
 class WebhookWorker:
@@ -36,9 +47,11 @@ class WebhookWorker:
         self._sender = sender
         self._clock = clock
         self._due = asyncio.Event()
-        self._busy: Counter[str] = Counter()
+        self._under_way: Counter[str] = Counter()
+        self._taken: defaultdict[str, deque[_Taken]] = defaultdict(deque)
         self._sends: set[asyncio.Task[None]] = set()
         self._finished: list[FinishedAttempt] = []
+        self._returned: list[ClaimedDelivery] = []
         self._loop: asyncio.Task[None] | None = None
         self._stopping = False
 
@@ -56,6 +69,8 @@ class WebhookWorker:
         What did not end is sent again, by whoever takes it when its lease is over.
         """
         self._stopping = True
+        for endpoint_id in list(self._taken):
+            self._give_back(endpoint_id)
         self._due.set()
         try:
             with suppress(TimeoutError):
@@ -78,11 +93,11 @@ class WebhookWorker:
 
     async def work_once(self) -> int:
         """Take what is due, send it, write it down; return how many attempts that were."""
-        self._begin(await self._record_and_claim(room=MOST_AT_ONCE))
-        begun = len(self._sends)
-        if self._sends:
-            await asyncio.gather(*self._sends)
-            await self._record_and_claim(room=0)
+        self._begin(await self._record_and_claim(room=MOST_TAKEN))
+        while self._sends:
+            await asyncio.wait(self._sends)
+        begun = len(self._finished)
+        await self._record_and_claim(room=0)
         return begun
 
     async def _work(self) -> None:
@@ -90,7 +105,7 @@ class WebhookWorker:
             woken = await self._wait()
             try:
                 if woken or await self._deliveries.may_be_due():
-                    room = 0 if self._stopping else MOST_AT_ONCE - len(self._sends)
+                    room = 0 if self._stopping else MOST_TAKEN - self._held.total()
                     self._begin(await self._record_and_claim(room=room))
             except Exception:
                 log.exception("webhook_worker_failed")
@@ -101,41 +116,75 @@ class WebhookWorker:
         with suppress(TimeoutError):
             async with asyncio.timeout(_NET_SECONDS):
                 await self._due.wait()
-        woken = self._due.is_set() or bool(self._finished)
+        woken = self._due.is_set() or bool(self._finished or self._returned)
         self._due.clear()
         return woken
 
+    @property
+    def _held(self) -> Counter[str]:
+        """How much is taken and not written down, for each webhook endpoint."""
+        waiting = {endpoint_id: len(queue) for endpoint_id, queue in self._taken.items()}
+        return self._under_way + Counter(waiting)
+
     async def _record_and_claim(self, *, room: int) -> list[ClaimedDelivery]:
         finished, self._finished = self._finished, []
-        if not finished and not room:
+        returned, self._returned = self._returned, []
+        if not (finished or returned or room):
             return []
         try:
-            return await self._deliveries.record_and_claim(finished, busy=self._busy, room=room)
+            return await self._deliveries.record_and_claim(
+                finished, returned=returned, busy=self._held, room=room
+            )
         except BaseException:
             self._finished = [*finished, *self._finished]
+            self._returned = [*returned, *self._returned]
             raise
 
     def _begin(self, claimed: list[ClaimedDelivery]) -> None:
         begins_until = asyncio.get_running_loop().time() + _BEGINS_WITHIN_SECONDS
         for item in claimed:
-            self._busy[item.endpoint_id] += 1
-            task = asyncio.create_task(self._send(item, begins_until))
-            self._sends.add(task)
-            task.add_done_callback(self._sends.discard)
+            self._taken[item.endpoint_id].append((item, begins_until))
+        if self._stopping:
+            for endpoint_id in list(self._taken):
+                self._give_back(endpoint_id)
+        self._begin_next()
 
-    async def _send(self, item: ClaimedDelivery, begins_until: float) -> None:
+    def _begin_next(self) -> None:
+        """Begin as many of those that are taken as may be under way."""
+        for endpoint_id, queue in list(self._taken.items()):
+            while queue and self._may_begin(endpoint_id):
+                item, begins_until = queue.popleft()
+                if asyncio.get_running_loop().time() > begins_until:
+                    self._returned.append(item)
+                    continue
+                self._under_way[endpoint_id] += 1
+                task = asyncio.create_task(self._send(item))
+                self._sends.add(task)
+                task.add_done_callback(self._sends.discard)
+            if not queue:
+                del self._taken[endpoint_id]
+
+    def _may_begin(self, endpoint_id: str) -> bool:
+        has_room = len(self._sends) < MOST_AT_ONCE
+        return has_room and self._under_way[endpoint_id] < MOST_AT_ONCE_PER_ENDPOINT
+
+    def _give_back(self, endpoint_id: str) -> None:
+        self._returned += [item for item, _ in self._taken.pop(endpoint_id, ())]
+
+    async def _send(self, item: ClaimedDelivery) -> None:
         try:
-            if asyncio.get_running_loop().time() > begins_until:
-                return
             started_at = self._clock()
             result = await self._sender.send(
                 item.url, item.delivery.event_id, item.body, item.secrets
             )
             self._finished.append(FinishedAttempt(item, started_at, result))
+            if not result.outcome.is_delivered:
+                self._give_back(item.endpoint_id)
         except Exception:
             log.exception("webhook_not_sent", delivery_id=item.delivery.id)
         finally:
-            self._busy[item.endpoint_id] -= 1
-            if not self._busy[item.endpoint_id]:
-                del self._busy[item.endpoint_id]
+            self._under_way[item.endpoint_id] -= 1
+            if not self._under_way[item.endpoint_id]:
+                del self._under_way[item.endpoint_id]
+            self._begin_next()
             self._due.set()

@@ -13,6 +13,9 @@ LEASE = timedelta(seconds=60)
 MOST_AT_ONCE_PER_ENDPOINT = 4
 """Attempts that one process makes at the same time for one webhook endpoint."""
 
+MOST_TAKEN_PER_ENDPOINT = 64
+"""Deliveries that one process takes ahead for a webhook endpoint that has not failed of late."""
+
 
 class DeliveryStatus(StrEnum):
     """Where a webhook delivery stands; a ``dead`` one can be replayed."""
