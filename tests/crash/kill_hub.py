@@ -17,7 +17,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import httpx
@@ -32,7 +32,13 @@ _READY_WITHIN_SECONDS = 30.0
 class HubProcess:
     """A hub in a process of its own, which can be killed and started again."""
 
-    def __init__(self, data_dir: Path, database_url: str | None, broken: str | None) -> None:
+    def __init__(
+        self,
+        data_dir: Path,
+        database_url: str | None,
+        broken: str | None,
+        settings: Mapping[str, str] | None = None,
+    ) -> None:
         self.port = _free_port()
         self.base_url = f"http://127.0.0.1:{self.port}"
         self._module = "tests.crash.broken_hub" if broken else "gateway_hub"
@@ -45,6 +51,7 @@ class HubProcess:
             "GATEWAY_HUB_PORT": str(self.port),
             "GATEWAY_HUB_LONG_POLL_SECONDS": "0.2",
             "HUB_PLANTED_BUG": broken or "",
+            **(settings or {}),
         }
         if database_url is not None:
             key = "MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="
@@ -176,7 +183,7 @@ def _free_port() -> int:
 
 
 @contextlib.contextmanager
-def _database(kind: str) -> Iterator[str | None]:
+def database_of(kind: str) -> Iterator[str | None]:
     if kind == "sqlite":
         yield None
         return
@@ -205,7 +212,7 @@ def main() -> int:
     kinds = ["sqlite", "postgres"] if given.database == "both" else [given.database]
     clean = True
     for kind in kinds:
-        with tempfile.TemporaryDirectory() as folder, _database(kind) as database_url:
+        with tempfile.TemporaryDirectory() as folder, database_of(kind) as database_url:
             ledger, verdict = asyncio.run(
                 run(
                     kills=given.kills,

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, contextmanager
 import pytest
 
 from gateway_hub import __version__
-from gateway_hub.domain.webhooks.outcomes import AttemptResult, Fault, OutcomeKind
+from gateway_hub.domain.webhooks.outcomes import EXCERPT_BYTES, AttemptResult, Fault, OutcomeKind
 from gateway_hub.domain.webhooks.signing import verify_webhook
 from gateway_hub.webhooks.answers import MOST_BODY_BYTES, IncomingAnswer
 from gateway_hub.webhooks.guard import Guard
@@ -216,7 +216,7 @@ async def test_the_first_of_a_large_answer_is_kept_and_the_rest_never_read(
             await receiver.closed.wait()
     assert result.outcome.is_delivered
     assert result.answer is not None
-    assert (len(result.answer.body), result.answer.is_whole) == (MOST_BODY_BYTES, False)
+    assert (len(result.answer.body), result.answer.is_whole) == (EXCERPT_BYTES, False)
     assert len(result.answer.excerpt) == 1024
 
 
@@ -227,7 +227,7 @@ async def test_a_gzip_bomb_is_not_unpacked(sender: WebhookSender) -> None:
     assert result.outcome.is_delivered
     assert result.answer is not None
     assert result.answer.is_encoded
-    assert result.answer.body == bomb[:MOST_BODY_BYTES]
+    assert result.answer.body == bomb[:EXCERPT_BYTES]
     assert result.answer.excerpt == ""
 
 

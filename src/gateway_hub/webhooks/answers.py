@@ -5,7 +5,7 @@ from datetime import datetime
 
 import httpcore2
 
-from gateway_hub.domain.webhooks.outcomes import Answer, Outcome, parse_retry_after
+from gateway_hub.domain.webhooks.outcomes import EXCERPT_BYTES, Answer, Outcome, parse_retry_after
 from gateway_hub.webhooks.faults import find_fault
 from gateway_hub.webhooks.streams import AnswerTooLargeError
 
@@ -23,7 +23,10 @@ class IncomingAnswer:
         self._is_whole = False
 
     async def read(self, response: httpcore2.Response) -> None:
-        """Take in the head and the first 64 KiB of the body. Raises what find_fault explains."""
+        """Take in the head and the first 64 KiB of the body; 1 KiB of one that says it is longer.
+
+        Raises what find_fault explains.
+        """
         try:
             self._read_head(response)
             self._is_whole = await self._read_body(response)
@@ -61,16 +64,22 @@ class IncomingAnswer:
 
     async def _read_body(self, response: httpcore2.Response) -> bool:
         """Return whether the body ended within the bound."""
+        bound = EXCERPT_BYTES if self._says_it_is_too_long() else MOST_BODY_BYTES
         try:
             async with aclosing(response.aiter_stream()) as pieces:
                 async for piece in pieces:
                     self._body += piece
-                    if len(self._body) > MOST_BODY_BYTES:
-                        del self._body[MOST_BODY_BYTES:]
+                    if len(self._body) > bound:
+                        del self._body[bound:]
                         return False
         except AnswerTooLargeError:
             return False
         return True
+
+    def _says_it_is_too_long(self) -> bool:
+        """Whether what is read could only be shown: to read on would cost all others."""
+        length = self._find_header(b"content-length") or ""
+        return length.isascii() and length.isdigit() and int(length[:20]) > MOST_BODY_BYTES
 
     def _judge_head(self, status: int, now: datetime) -> Outcome:
         wait = self._find_header(b"retry-after")

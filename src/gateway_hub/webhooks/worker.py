@@ -16,6 +16,7 @@ from gateway_hub.domain.clock import Clock
 from gateway_hub.domain.webhooks.deliveries import (
     LEASE,
     MOST_AT_ONCE_PER_ENDPOINT,
+    MOST_UNWRITTEN_PER_ENDPOINT,
     ClaimedDelivery,
     FinishedAttempt,
 )
@@ -48,6 +49,7 @@ class WebhookWorker:
         self._clock = clock
         self._due = asyncio.Event()
         self._under_way: Counter[str] = Counter()
+        self._unwritten: Counter[str] = Counter()
         self._taken: defaultdict[str, deque[_Taken]] = defaultdict(deque)
         self._sends: set[asyncio.Task[None]] = set()
         self._finished: list[FinishedAttempt] = []
@@ -94,10 +96,12 @@ class WebhookWorker:
     async def work_once(self) -> int:
         """Take what is due, send it, write it down; return how many attempts that were."""
         self._begin(await self._record_and_claim(room=MOST_TAKEN))
-        while self._sends:
-            await asyncio.wait(self._sends)
-        begun = len(self._finished)
-        await self._record_and_claim(room=0)
+        begun = 0
+        while self._sends or self._finished:
+            if self._sends:
+                await asyncio.wait(self._sends)
+            begun += len(self._finished)
+            self._begin(await self._record_and_claim(room=0))
         return begun
 
     async def _work(self) -> None:
@@ -132,13 +136,15 @@ class WebhookWorker:
         if not (finished or returned or room):
             return []
         try:
-            return await self._deliveries.record_and_claim(
+            claimed = await self._deliveries.record_and_claim(
                 finished, returned=returned, busy=self._held, room=room
             )
         except BaseException:
             self._finished = [*finished, *self._finished]
             self._returned = [*returned, *self._returned]
             raise
+        self._unwritten -= Counter(item.claimed.endpoint_id for item in finished)
+        return claimed
 
     def _begin(self, claimed: list[ClaimedDelivery]) -> None:
         begins_until = asyncio.get_running_loop().time() + _BEGINS_WITHIN_SECONDS
@@ -158,6 +164,7 @@ class WebhookWorker:
                     self._returned.append(item)
                     continue
                 self._under_way[endpoint_id] += 1
+                self._unwritten[endpoint_id] += 1
                 task = asyncio.create_task(self._send(item))
                 self._sends.add(task)
                 task.add_done_callback(self._sends.discard)
@@ -165,8 +172,11 @@ class WebhookWorker:
                 del self._taken[endpoint_id]
 
     def _may_begin(self, endpoint_id: str) -> bool:
-        has_room = len(self._sends) < MOST_AT_ONCE
-        return has_room and self._under_way[endpoint_id] < MOST_AT_ONCE_PER_ENDPOINT
+        return (
+            len(self._sends) < MOST_AT_ONCE
+            and self._under_way[endpoint_id] < MOST_AT_ONCE_PER_ENDPOINT
+            and self._unwritten[endpoint_id] < MOST_UNWRITTEN_PER_ENDPOINT
+        )
 
     def _give_back(self, endpoint_id: str) -> None:
         self._returned += [item for item, _ in self._taken.pop(endpoint_id, ())]
@@ -181,6 +191,7 @@ class WebhookWorker:
             if not result.outcome.is_delivered:
                 self._give_back(item.endpoint_id)
         except Exception:
+            self._unwritten[item.endpoint_id] -= 1
             log.exception("webhook_not_sent", delivery_id=item.delivery.id)
         finally:
             self._under_way[item.endpoint_id] -= 1

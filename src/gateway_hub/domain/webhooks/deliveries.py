@@ -13,6 +13,10 @@ LEASE = timedelta(seconds=60)
 MOST_AT_ONCE_PER_ENDPOINT = 4
 """Attempts that one process makes at the same time for one webhook endpoint."""
 
+MOST_UNWRITTEN_PER_ENDPOINT = 64
+"""Attempts, under way or ended, that one process has not written down yet: what may be sent twice
+when it is killed."""
+
 MOST_TAKEN_PER_ENDPOINT = 64
 """Deliveries that one process takes ahead for a webhook endpoint that has not failed of late."""
 

@@ -10,7 +10,7 @@ from http import HTTPStatus
 from gateway_hub.domain.text import clean_inbound_text
 
 LONGEST_RETRY_AFTER = timedelta(hours=24)
-_EXCERPT_BYTES = 1_024
+EXCERPT_BYTES = 1_024
 _LONGEST_DETAIL = 300
 _MOST_DIGITS = 9
 
@@ -103,7 +103,7 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """The body of an answer as it came: its first 64 KiB, never unpacked."""
+    """The body of an answer as it came, never unpacked: 64 KiB, or 1 KiB of one known as longer."""
 
     body: bytes = field(repr=False)
     is_whole: bool = True
@@ -120,7 +120,7 @@ class Answer:
         if self.is_encoded:
             return ""
         decoder = codecs.getincrementaldecoder("utf-8")("replace")
-        return clean_inbound_text(decoder.decode(self.body[:_EXCERPT_BYTES]))[0]
+        return clean_inbound_text(decoder.decode(self.body[:EXCERPT_BYTES]))[0]
 
 
 @dataclass(frozen=True, slots=True)
