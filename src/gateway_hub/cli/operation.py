@@ -62,6 +62,9 @@ def serve(
         str | None,
         typer.Option(help="Networks webhooks may reach although not public, comma-separated."),
     ] = None,
+    webhook_allow_http: Annotated[
+        bool | None, typer.Option(help="Let webhooks go to http:// URLs too.")
+    ] = None,
     log_level: Annotated[str | None, typer.Option(help="DEBUG, INFO, WARNING or ERROR.")] = None,
     log_format: Annotated[str | None, typer.Option(help="auto, console or json.")] = None,
     migrate_at_start: Annotated[
@@ -91,6 +94,7 @@ def serve(
         refusals_per_minute=refusals_per_minute,
         max_queued_messages=max_queued_messages,
         webhook_allowed_networks=webhook_allowed_networks,
+        webhook_allow_http=webhook_allow_http,
         log_level=log_level and log_level.upper(),
         log_format=log_format and log_format.lower(),
         migrate_at_start=migrate_at_start,
