@@ -25,6 +25,10 @@ _NET_SECONDS = 1.0
 class Subscribers(Protocol):
     """Those who are to be told of events, each exactly once."""
 
+    @property
+    def are_none(self) -> bool:
+        """Whether nobody subscribed, as far as this process knows."""
+
     async def starts_after(self, tx: Transaction, place: int) -> int | None:
         """Return after which place of the log, *place* or later, there may be events for them.
 
@@ -74,9 +78,13 @@ class Publisher:
 
     def note_events(self) -> None:
         """Take in that events were committed by this process; never waits."""
-        self._woken.set()
-        if self._database.is_sqlite:
-            self._on_published()
+        if not self._database.is_sqlite:
+            self._woken.set()
+            return
+        self._on_published()
+        # No other process can have brought somebody: there is nothing to ask the database for.
+        if self._subscribers is not None and not self._subscribers.are_none:
+            self._woken.set()
 
     async def publish_due(self) -> None:
         """Wait until there may be something to do, a second at most, and do all of it."""
@@ -88,7 +96,8 @@ class Publisher:
     async def publish_all(self) -> None:
         """Do all there is to do now, or wait until another process has done it."""
         while True:
-            done = await self._database.write(self._publish, alone=True)
+            # On PostgreSQL it holds a lock for which nobody is to wait while others' work is done.
+            done = await self._database.write(self._publish, alone=not self._database.is_sqlite)
             if done is None:
                 await asyncio.sleep(self.PAUSE_SECONDS)
                 if not await self._is_anything_due():

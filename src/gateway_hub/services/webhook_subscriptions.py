@@ -32,9 +32,15 @@ class WebhookSubscriptions:
         self.on_due: OnDue = lambda: None
         """Called after each commit that made something due; set by who sends."""
 
+    @property
+    def are_none(self) -> bool:
+        """Whether there was no webhook endpoint when this process last looked or changed one."""
+        return self._version is not None and not self._known
+
     async def note_change(self, tx: Transaction) -> None:
         """Let every process read the webhook endpoints anew once *tx* is committed."""
         await versions.raise_version(tx, _VERSION)
+        tx.after_commit(self._forget)
 
     def wake_after_commit(self, tx: Transaction) -> None:
         """Say that something is due, once *tx* is committed."""
@@ -120,6 +126,9 @@ class WebhookSubscriptions:
             message_id=event.message_id,
             url=event.status_callback if endpoint.kind is EndpointKind.CALLBACK else None,
         )
+
+    def _forget(self) -> None:
+        self._version = None
 
     def _wake(self) -> None:
         self.on_due()

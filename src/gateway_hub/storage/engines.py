@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from gateway_hub.storage.postgres_urls import PostgresAddress, read_address
+from gateway_hub.storage.sqlite_connections import open_connection
 
 POOLER_FOUND = "a connection pooler stands before PostgreSQL"
 POOLER_ADVICE = f"{POOLER_FOUND}: add ?pgbouncer=true to GATEWAY_HUB_DATABASE_URL"
@@ -98,7 +99,13 @@ def connect_arguments(url: URL) -> dict[str, Any]:
 
 
 def _create_sqlite_engine(url: URL, pool_size: int) -> AsyncEngine:
-    return create_async_engine(url, pool_size=pool_size, pool_timeout=30, **_OPTIONS)
+    return create_async_engine(
+        url,
+        pool_size=pool_size,
+        pool_timeout=30,
+        connect_args={"async_creator_fn": open_connection},
+        **_OPTIONS,
+    )
 
 
 def _create_postgres_engine(
