@@ -55,6 +55,9 @@ RUNNABLE = [
     pytest.param(language, snippet, id=f"{language}-{number}", marks=_needs(language))
     for number, (language, snippet) in enumerate(SNIPPETS, 1)
 ]
+# The program behind a webhook endpoint, up to where it begins to listen.
+HOOK = re.search(r"<!-- hook.py -->\n```python\n(.*?)\nHTTPServer\(", DOCS, re.DOTALL)
+RUNNABLE.append(pytest.param("python", HOOK.group(1) if HOOK else "", id="hook.py"))
 
 
 class Snippet:
