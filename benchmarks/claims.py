@@ -68,7 +68,7 @@ class Emptied:
 
 async def claim(tx: Transaction, device: Device) -> list[str]:
     """Claim as the hub does; a first attempt's wire id is the message's."""
-    offers = await offering.offer(tx, device, Occasion(), system_clock())
+    offers = await offering.offer(tx, device, Occasion(new_id()), system_clock())
     return [item.wire_id for item in offers]
 
 

@@ -13,7 +13,7 @@ from benchmarks.filling import Filled
 from benchmarks.in_process import open_services
 from gateway_hub.domain.clock import Clock, from_epoch_ms
 from gateway_hub.domain.devices import MAX_OFFERS_PER_ANSWER, Device
-from gateway_hub.domain.ids import AFTER_ALL_IDS
+from gateway_hub.domain.ids import AFTER_ALL_IDS, new_id
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import MessageDraft, MessageType, Route
 from gateway_hub.domain.phone_posts import ForwardedMessage, Offer, PhonePost, PhoneReport
@@ -71,7 +71,7 @@ async def claim_ten(place: Workplace) -> float:
     await place.hub.outbox.submit_batch(place.project_id, drafts)
 
     async def use_case(tx: Transaction) -> tuple[Offer, ...]:
-        return await offering.offer(tx, device, Occasion(), place.clock())
+        return await offering.offer(tx, device, Occasion(new_id()), place.clock())
 
     began = time.perf_counter()
     offers = await place.hub.database.write(use_case, lock_order=device.id)

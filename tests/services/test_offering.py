@@ -4,6 +4,7 @@ import asyncio
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -324,6 +325,55 @@ async def test_a_repeated_offer_is_in_the_answer_to_the_repeated_message_too(
     assert await phone.poll(request_key="b", messages=[sms("1")]) == [first.id, second.id]
     clock.advance(seconds=20)
     assert await phone.poll(request_key="c", messages=[sms("1")]) == [first.id, second.id]
+
+
+@pytest.mark.parametrize(
+    ("protocol", "post", "lease"),
+    [
+        pytest.param(MEDIC, {"messages": [sms("1")]}, timedelta(minutes=5), id="message"),
+        pytest.param(ENVAYA, {"messages": [sms("1")]}, timedelta(minutes=10), id="form"),
+        pytest.param(ENVAYA, {"request_key": "a"}, timedelta(minutes=10), id="poll"),
+    ],
+)
+async def test_what_an_answer_repeats_is_silent_from_then_on(
+    hub: Hub, clock: FakeClock, protocol: Protocol, post: dict[str, Any], lease: timedelta
+) -> None:
+    """The phone may have heard of it a moment ago: it has the whole lease to send it."""
+    phone = await register(hub, protocol)
+    held = await submit(hub, phone.project_id)
+    assert await phone.poll(**post) == [held.id]
+    given_at = clock.now
+    clock.advance(seconds=100)
+    assert await phone.poll(**post) == [held.id]
+    heard_at = clock.now
+    clock.now = heard_at + lease - timedelta(seconds=1)
+    assert await phone.poll() == []
+    (attempt,) = (await get(hub, held)).attempts
+    assert (attempt.offers, attempt.first_offered_at) == (1, given_at)
+    assert (attempt.last_offered_at, attempt.lease_until) == (heard_at, heard_at + lease)
+    clock.advance(seconds=1)
+    assert await phone.poll() == [held.id]
+
+
+async def test_what_an_answer_repeats_counts_once_in_the_budget_as_of_then(
+    hub: Hub, clock: FakeClock
+) -> None:
+    phone = await register(hub, send_limit=SendLimit(segments=2, seconds=1800))
+    held, second, third = [await submit(hub, phone.project_id) for _ in range(3)]
+    await hub.outbox.cancel(phone.project_id, second.id)
+    await hub.outbox.cancel(phone.project_id, third.id)
+    assert await phone.poll(messages=[sms("1")]) == [held.id]
+    clock.advance(minutes=4)
+    assert await phone.poll(messages=[sms("1")]) == [held.id]
+    await phone.report(held.id, "SENT")
+    for message in (second, third):
+        await hub.outbox.resend(phone.project_id, message.id)
+    assert await phone.poll() == [second.id]
+    await phone.report(second.id, "SENT")
+    clock.advance(minutes=27)
+    assert await phone.poll() == []
+    clock.advance(minutes=4)
+    assert await phone.poll() == [third.id]
 
 
 async def test_a_reply_offered_again_with_another_message_comes_with_that_ones_repeat(

@@ -455,20 +455,22 @@ async def quiet_hub(database_url: str, tmp_path: Path, clock: FakeClock) -> Asyn
 @contextmanager
 def _losing_an_answer(hub: Hub, *, after: int = 0) -> Iterator[None]:
     """Let the next commit, or one *after* some others, be done and the connection then be lost
-    before anyone is told."""
+    before anyone is told. What the hub knows of open work is read anew before it is tried again."""
     engine = hub.database._writer.sync_engine
     commits: list[bool] = []
+    tasks: list[asyncio.Task[object]] = []
 
     def lose(connection: Connection) -> None:
         commits.append(True)
         if len(commits) == after + 1:
             connection.exec_driver_sql("COMMIT")
+            tasks.append(asyncio.get_running_loop().create_task(hub.hints.refresh()))
             raise ConnectionResetError("the server went away")
 
     event.listen(engine, "commit", lose)
     yield
     event.remove(engine, "commit", lose)
-    assert len(commits) > after
+    assert [task.done() for task in tasks] == [True]
 
 
 async def test_a_commit_whose_answer_is_lost_shows_the_first_key_all_the_same(
@@ -553,6 +555,54 @@ async def test_a_commit_whose_answer_is_lost_has_each_effect_of_an_exchange_once
     assert details.message.status is Status.ACCEPTED
     assert [(item.offers, item.soft_failures) for item in details.attempts] == [(1, 1)]
     assert [item.applied for item in details.reports] == [True]
+
+
+@pytest.mark.parametrize(
+    "post",
+    [
+        pytest.param(PhonePost(), id="poll"),
+        pytest.param(PhonePost(request_key="a"), id="signed poll"),
+        pytest.param(
+            PhonePost(messages=(ForwardedMessage(MessageType.SMS, "+255710000003", "hi", "key"),)),
+            id="forwarded message",
+        ),
+    ],
+)
+async def test_a_commit_whose_answer_is_lost_leaves_nothing_out_of_the_answer(
+    quiet_hub: Hub, clock: FakeClock, post: PhonePost
+) -> None:
+    """Else a phone would hear of what is in its hands when the lease ends, and not before."""
+    project = await quiet_hub.access.ensure_default_project()
+    view, _ = await quiet_hub.devices.create(project.id, DeviceDraft("phone", Protocol.MEDIC))
+    fresh, held = [
+        await quiet_hub.outbox.submit(project.id, MessageDraft("+255710000002", text))
+        for text in ("fresh", "held")
+    ]
+    with _losing_an_answer(quiet_hub):
+        answer = await quiet_hub.phones.exchange(view.device, post, patience_seconds=5)
+    assert [offer.wire_id for offer in answer.offers] == [fresh.id, held.id]
+    clock.advance(minutes=5)
+    key = post.request_key and "b"
+    with _losing_an_answer(quiet_hub):
+        answer = await quiet_hub.phones.collect(view.device, key, patience_seconds=5)
+    assert [offer.wire_id for offer in answer.offers] == [fresh.id, held.id]
+    for message in (fresh, held):
+        (attempt,) = (await quiet_hub.outbox.get(project.id, message.id)).attempts
+        assert attempt.offers == 2
+
+
+async def test_a_commit_whose_answer_is_lost_sends_again_once(
+    quiet_hub: Hub, clock: FakeClock
+) -> None:
+    project = await quiet_hub.access.ensure_default_project()
+    message = await quiet_hub.outbox.submit(project.id, MessageDraft("+255710000002", "hi"))
+    await quiet_hub.outbox.cancel(project.id, message.id)
+    clock.advance(seconds=1)
+    with _losing_an_answer(quiet_hub):
+        resent = await quiet_hub.outbox.resend(project.id, message.id)
+    assert resent.message.status is Status.QUEUED
+    with pytest.raises(ConflictError):
+        await quiet_hub.outbox.resend(project.id, message.id)
 
 
 async def test_a_commit_whose_answer_is_lost_cancels_once(quiet_hub: Hub) -> None:

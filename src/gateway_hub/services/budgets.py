@@ -1,7 +1,7 @@
 """Budgets of devices: what fits now, and counting what was handed over."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from gateway_hub.domain.budget import (
@@ -69,27 +69,38 @@ async def choose_again(
 ) -> list[HeldOffer]:
     """Return which of *held*, in order, the device may be offered once more, and count them anew.
 
-    Nobody knows whether it has sent them: each counts once, as of its last offer. The first that
-    does not fit ends it, as with what waits.
+    The first that does not fit ends it, as with what waits.
     """
     since = first_minute(device.effective_send_limit, now)
     budget = await read_budget(tx, device, now)
-    counts: Counter[int] = Counter()
     chosen: list[HeldOffer] = []
     taken = 0
     for item in held:
-        minute = minute_of(item.attempt.last_offered_at)
-        size = item.segments if minute < since else 0
+        size = item.segments if minute_of(item.attempt.last_offered_at) < since else 0
         if not budget.fits(size, taken):
             break
         taken += size
+        chosen.append(item)
+    await count_again(tx, device, chosen, now)
+    return chosen
+
+
+async def count_again(
+    tx: Transaction, device: Device, held: Iterable[HeldOffer], now: datetime
+) -> None:
+    """Count *held*, handed over before, as of *now*.
+
+    Nobody knows whether the device has sent them: each counts once, as of the last time.
+    """
+    since = first_minute(device.effective_send_limit, now)
+    counts: Counter[int] = Counter()
+    for item in held:
+        minute = minute_of(item.attempt.last_offered_at)
         if minute >= since:
             counts[minute] -= item.segments
         counts[minute_of(now)] += item.segments
-        chosen.append(item)
     for minute, segments in sorted(counts.items()):
         await usage_rows.add_segments(tx, device.id, minute=minute, segments=segments)
-    return chosen
 
 
 async def _within_recipients(

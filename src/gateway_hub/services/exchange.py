@@ -9,6 +9,7 @@ from functools import partial
 
 from gateway_hub.domain.clock import Clock
 from gateway_hub.domain.devices import LEASE_POLICIES, Device
+from gateway_hub.domain.ids import new_id
 from gateway_hub.domain.phone_posts import PhoneAnswer, PhonePost
 from gateway_hub.services import intake, offering, reports
 from gateway_hub.services.device_states import DeviceStates
@@ -31,6 +32,8 @@ class _Turn:
     arrivals: tuple[intake.Arrival, ...]
     told: tuple[reports.Told, ...]
     takes_work: bool
+    key: str
+    """Stands for the request in what is stored: made here where the phone gives none."""
 
 
 class PhoneExchange:
@@ -77,6 +80,7 @@ class PhoneExchange:
             intake.expect(device, region, post.messages),
             reports.expect(device, post.reports),
             takes_work,
+            post.request_key or new_id(),
         )
         return await self._database.write_together(
             self._run, turn, patience_seconds=patience_seconds, lock_order=device.id
@@ -89,12 +93,13 @@ class PhoneExchange:
 
         As the device is by now: it may have been paused, changed or removed meanwhile.
         """
+        occasion = Occasion(request_key or new_id(), request_key is not None)
 
         async def use_case(tx: Transaction) -> PhoneAnswer:
             current = await device_rows.find_device(tx, device.project_id, device.id)
             if current is None:
                 return PhoneAnswer()
-            return await self._offer(tx, current, Occasion(request_key), self._clock())
+            return await self._offer(tx, current, occasion, self._clock())
 
         try:
             return await self._database.write(
@@ -168,12 +173,14 @@ class PhoneExchange:
             if stored_as[arrival.id] != arrival.id
         )
         repeated = bool(repeated_ids) and len(repeated_ids) == len(message_ids)
-        device, key = turn.device, turn.post.request_key
+        device, own_key = turn.device, turn.post.request_key
         if not turn.takes_work:
             return PhoneAnswer(repeated=repeated, may_wait=False)
-        if not (repeated_ids or self._hints.may_have_work(device, key)):
+        # What the first try of this may have handed over, no hint tells of.
+        known_to_hold = repeated_ids or tx.is_repeat
+        if not (known_to_hold or self._hints.may_have_work(device, own_key)):
             return PhoneAnswer(repeated=repeated)
-        occasion = Occasion(key, message_ids, repeated_ids)
+        occasion = Occasion(turn.key, own_key is not None, message_ids, repeated_ids)
         return replace(await self._offer(tx, device, occasion, now), repeated=repeated)
 
     async def _offer(

@@ -25,9 +25,14 @@ _NO_LIMIT = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Occasion:
-    """The request that is being answered: whether its like was answered before, and with what."""
+    """The request that is being answered, and what may show that it was answered before.
 
-    request_key: str | None = None
+    *key* stands for it, and for the same request sent again if *may_be_repeat*. *repeated_ids* are
+    those of *inbound_ids*, the messages it brought, that some request brought before.
+    """
+
+    key: str
+    may_be_repeat: bool = False
     inbound_ids: tuple[str, ...] = ()
     repeated_ids: tuple[str, ...] = ()
 
@@ -58,17 +63,17 @@ async def offer(
 ) -> tuple[Offer, ...]:
     """Return what *device* is to send now, best first.
 
-    A request that was answered before gets the same messages under the same wire ids; then come
-    those whose lease ran out in silence, then the head of the queue as far as the budget goes. A
-    paused device only finishes what it holds.
+    A request that was answered before gets the same messages under the same wire ids, with their
+    leases from now on; then come those whose lease ran out in silence, then the head of the queue
+    as far as the budget goes. A paused device only finishes what it holds.
     """
     await offer_rows.lock_turn(tx, device.id)
     again = await _find_answered(tx, device, occasion, now)
     if again:
-        return _in_order(again)[:MAX_OFFERS_PER_ANSWER]
+        return _in_order(await _say_again(tx, device, again, occasion, now))
     overdue = await _lock_overdue(tx, device, now)
     renewed = await budgets.choose_again(tx, device, overdue, now) if overdue else []
-    await _renew(tx, device, renewed, occasion, now)
+    await _renew(tx, device, renewed, occasion, now, offers_more=1)
     # What is due again and does not fit the budget is not overtaken by what never was offered.
     has_room = len(renewed) == len(overdue) < MAX_OFFERS_PER_ANSWER and not device.paused
     room = MAX_OFFERS_PER_ANSWER - len(renewed)
@@ -89,16 +94,28 @@ async def _find_answered(
     tx: Transaction, device: Device, occasion: Occasion, now: datetime
 ) -> list[HeldOffer]:
     held: dict[str, HeldOffer] = {}
-    if occasion.request_key is not None:
-        for item in await offer_rows.find_offers_of_request(
-            tx, device.id, occasion.request_key, now=now
-        ):
+    if tx.is_repeat or occasion.may_be_repeat:
+        for item in await offer_rows.find_offers_of_request(tx, device.id, occasion.key, now=now):
             held[item.offer.wire_id] = item
     for item in await offer_rows.find_offers_with_inbound(
         tx, device.id, occasion.repeated_ids, now=now
     ):
         held[item.offer.wire_id] = item
     return list(held.values())
+
+
+async def _say_again(
+    tx: Transaction,
+    device: Device,
+    answered: Iterable[HeldOffer],
+    occasion: Occasion,
+    now: datetime,
+) -> list[HeldOffer]:
+    """Return what an answer repeats of *answered*: no new offers, but the phone hears them now."""
+    repeated = sorted(answered, key=_rank)[:MAX_OFFERS_PER_ANSWER]
+    await budgets.count_again(tx, device, repeated, now)
+    await _renew(tx, device, repeated, occasion, now, offers_more=0)
+    return repeated
 
 
 async def _lock_overdue(tx: Transaction, device: Device, now: datetime) -> list[HeldOffer]:
@@ -117,18 +134,20 @@ async def _renew(
     held: Iterable[HeldOffer],
     occasion: Occasion,
     now: datetime,
+    *,
+    offers_more: int,
 ) -> None:
     policy = LEASE_POLICIES[device.protocol]
     renewed = [
         (item.attempt.wire_id, offers, now + policy.lease_after(offers))
         for item in held
-        for offers in [item.attempt.offers + 1]
+        for offers in [item.attempt.offers + offers_more]
     ]
     await offer_rows.renew_leases(
         tx,
         renewed,
         now=now,
-        request_key=occasion.request_key,
+        request_key=occasion.key,
         inbound_message_id=occasion.inbound_message_id,
     )
 
@@ -147,7 +166,7 @@ async def _claim(
     await attempt_rows.add_attempts(
         tx,
         attempts,
-        request_key=occasion.request_key,
+        request_key=occasion.key,
         inbound_message_id=occasion.inbound_message_id,
     )
     return [
@@ -192,9 +211,11 @@ def _to_offer(wire_id: str, message: Message) -> Offer:
 
 
 def _in_order(held: Iterable[HeldOffer]) -> tuple[Offer, ...]:
-    offers = [item.offer for item in held]
-    offers.sort(key=lambda item: (-item.priority, item.wire_id))
-    return tuple(offers)
+    return tuple(item.offer for item in sorted(held, key=_rank))
+
+
+def _rank(item: HeldOffer) -> tuple[int, str]:
+    return -item.offer.priority, item.offer.wire_id
 
 
 def _most_offers(device: Device) -> int:

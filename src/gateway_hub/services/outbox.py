@@ -301,10 +301,14 @@ class Outbox:
         expired.
         """
 
+        now = self._clock()
+
         async def use_case(tx: Transaction) -> MessageDetails:
             message = await _lock_own(tx, project_id, message_id, tag)
             await _check_may_send(tx, message, tag)
-            now = self._clock()
+            # Run again after a lost answer, it meets what it did itself.
+            if tx.is_repeat and message.status not in RESENDABLE and message.updated_at >= now:
+                return await _with_attempts(tx, message)
             late = message.expires_at is not None and message.expires_at <= now
             if message.status not in RESENDABLE or late:
                 word = "expired" if late else message.status

@@ -111,7 +111,7 @@ async def add_attempts(
     tx: Transaction,
     new: Iterable[Attempt],
     *,
-    request_key: str | None,
+    request_key: str,
     inbound_message_id: str | None,
 ) -> None:
     """Store *new*, with the request and the inbound message whose answer carries them."""

@@ -147,7 +147,7 @@ async def renew_leases(
     renewed: Iterable[tuple[str, int, datetime]],
     *,
     now: datetime,
-    request_key: str | None,
+    request_key: str,
     inbound_message_id: str | None,
 ) -> None:
     """Write the number of offers and the end of the lease of each ``(wire id, offers, until)``.
