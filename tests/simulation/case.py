@@ -45,6 +45,7 @@ class Wire:
     device_id: str
     number: int
     status: str
+    given_at: datetime
     asked_back_at: int | None
 
 
@@ -70,7 +71,7 @@ class Case:
         self.ended_at = ended_at
         self.messages = {message.id: message for message in map(_to_message, read(_MESSAGES))}
         self._submissions = {item.draft.text: item for item in ledger.submissions}
-        self.wires = {row[0]: Wire(*row[1:]) for row in read(_WIRES)}
+        self.wires = {row[0]: _to_wire(row) for row in read(_WIRES)}
         self.air: dict[str, list[SentSms]] = {id_: [] for id_ in self.messages}
         for phone in phones.values():
             for sent in phone.air:
@@ -120,13 +121,21 @@ _MESSAGES = (
     f"SELECT {', '.join(_COLUMNS)} FROM messages"  # noqa: S608 - our own words
     " WHERE direction = 'outbound' ORDER BY id"
 )
-_WIRES = "SELECT wire_id, message_id, device_id, number, status, cancel_requested_at FROM attempts"
+_WIRES = (
+    "SELECT wire_id, message_id, device_id, number, status, first_offered_at, cancel_requested_at"
+    " FROM attempts"
+)
 
 
 def _to_message(row: Any) -> OutboundMessage:
     values = dict(zip(_COLUMNS, row, strict=True))
     times = {name: _moment(values[name]) for name in ("expires_at", "send_at")}
     return OutboundMessage(**values | times)
+
+
+def _to_wire(row: Any) -> Wire:
+    _, message_id, device_id, number, status, given_ms, asked_back_ms = row
+    return Wire(message_id, device_id, number, status, from_epoch_ms(given_ms), asked_back_ms)
 
 
 def _moment(ms: int | None) -> datetime | None:

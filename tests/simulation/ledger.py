@@ -41,12 +41,16 @@ class Submission:
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """A message in an answer, with what the disk said of it when the answer was written."""
+    """A message in an answer, with what the disk said of it when the answer was written.
+
+    It was handed over the first time at *given_at*, and the last time at *handed_at*.
+    """
 
     wire_id: str
     message_id: str
     number: int
     offers: int
+    given_at: datetime
     handed_at: datetime
     segments: int
 
@@ -63,6 +67,15 @@ class Answer:
     contacts: tuple[str, ...] = ()
     handovers: tuple[Handover, ...] = ()
     told_something: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """A request of a phone that came to an end without a good answer: whatever it did, may be."""
+
+    phone: str
+    arrived_at: datetime
+    ended_at: datetime
 
 
 @dataclass(slots=True)
@@ -102,6 +115,7 @@ class Ledger:
         self.submissions: list[Submission] = []
         self.answers: list[Answer] = []
         self.takes: list[Take] = []
+        self.unanswered: list[Unanswered] = []
         self.cancelled_at: dict[str, datetime] = {}
         self.resent_at: defaultdict[str, list[datetime]] = defaultdict(list)
         self.pauses: defaultdict[str, list[Pause]] = defaultdict(list)
@@ -183,6 +197,10 @@ class Ledger:
         self._trace(f"answer to {phone}: {answer.status} {self._describe(noted)}")
         return noted
 
+    def note_unanswered(self, phone: str, arrived: datetime, now: datetime) -> None:
+        """Note that a request has ended, and its phone was told nothing, or to come again."""
+        self.unanswered.append(Unanswered(phone, arrived, now))
+
     def note_takes(
         self, answer: Answer, wire_ids: Iterable[str], at: datetime, held_by: Callable[[str], str]
     ) -> None:
@@ -240,18 +258,19 @@ class Ledger:
 
     def _look_up(self, phone: str, wire_id: str, to: str, text: str) -> Handover | None:
         row = self._disk.execute(
-            "SELECT a.message_id, a.number, a.offers, a.last_offered_at, m.segments, m.text,"
-            " m.to_number, d.name FROM attempts a JOIN messages m ON m.id = a.message_id"
+            "SELECT a.message_id, a.number, a.offers, a.first_offered_at, a.last_offered_at,"
+            " m.segments, m.text, m.to_number, d.name"
+            " FROM attempts a JOIN messages m ON m.id = a.message_id"
             " JOIN devices d ON d.id = a.device_id WHERE a.wire_id = ?",
             [wire_id],
         ).fetchone()
         if row is None:
             self.fault("unexpected", f"{phone} was offered {wire_id} ({text!r}), not on disk")
             return None
-        message_id, number, offers, last_ms, segments, stored_text, stored_to, device = row
-        handed_at = from_epoch_ms(last_ms)
-        handover = Handover(wire_id, message_id, number, offers, handed_at, segments or 1)
-        if (text, to, phone) != (stored_text, stored_to, device.rpartition("-")[2]):
+        message_id, number, offers, first_ms, last_ms, segments, *stored, device = row
+        given_at, handed_at = from_epoch_ms(first_ms), from_epoch_ms(last_ms)
+        handover = Handover(wire_id, message_id, number, offers, given_at, handed_at, segments or 1)
+        if [text, to, phone] != [*stored, device.rpartition("-")[2]]:
             self.fault("unexpected", f"{phone} was offered {text!r} to {to}: on disk {row!r}")
         return handover
 

@@ -5,6 +5,7 @@ import random
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Any, Protocol
 
 from gateway_hub.simulator.phone import HttpAnswer, HttpRequest, NoAnswer, NoAnswerKind
@@ -179,6 +180,8 @@ class Phone:
         await asyncio.wait([task])
         if not task.cancelled() and process.is_alive:
             task.result()
+        if not said or said[0].answer.status != HTTPStatus.OK:
+            self._world.ledger.note_unanswered(self.name, arrived, self._world.loop.now())
         return said[0] if said else None
 
     async def _travel(self, weather: NetworkWeather) -> None:

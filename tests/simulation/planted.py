@@ -166,6 +166,13 @@ def _miss_repeats() -> list[tuple[Any, str, Any]]:
     return [(Transaction, "is_repeat", never)]
 
 
+def _forget_what_was_answered() -> list[tuple[Any, str, Any]]:
+    async def find_offers_of_request(*_wanted: Any, **_at: Any) -> list[offers.HeldOffer]:
+        return []
+
+    return [(offers, "find_offers_of_request", find_offers_of_request)]
+
+
 def _tell_of_all_that_is_saved() -> list[tuple[Any, str, Any]]:
     real = Tally.note_changed
 
@@ -216,6 +223,11 @@ PLANTS = {
     ),
     "repeat-counted-twice": Plant(
         "a commit whose answer was lost is counted again", "miscounted", _miss_repeats
+    ),
+    "forgotten-answer": Plant(
+        "a commit whose answer was lost is done again without a look at what it handed over",
+        "left out",
+        _forget_what_was_answered,
     ),
     "event-without-change": Plant(
         "whatever is saved of a message is told as a new status",

@@ -1,7 +1,7 @@
 """When a message may be in an answer to a phone."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from itertools import pairwise
 
@@ -13,6 +13,8 @@ from tests.simulation.ledger import Answer, Handover
 _LEASES = {Protocol.MEDIC: timedelta(minutes=5), Protocol.ENVAYA: timedelta(minutes=10)}
 _ENVAYA_OFFERS = 2
 _MOST_AT_ONCE = 10
+_STILL_AT_WORK = timedelta(minutes=5)
+"""How long the hub may go on with a request whose phone has hung up."""
 
 
 def judge(case: Case) -> None:
@@ -27,6 +29,7 @@ def judge(case: Case) -> None:
             _judge_phone(case, answer, handover)
     for wire_id, answers in given.items():
         _judge_repeats(case, wire_id, answers)
+    _judge_left_out(case, given)
 
 
 def _judge_time(case: Case, answer: Answer, handover: Handover) -> None:
@@ -57,7 +60,7 @@ def _judge_phone(case: Case, answer: Answer, handover: Handover) -> None:
         case.fault("unexpected", f"{name} was offered to {answer.phone}, without its tag")
     for pause in case.ledger.pauses[answer.phone]:
         ended = pause.until is not None and answer.said_at >= pause.until
-        if handover.offers == 1 and handover.handed_at > pause.since and not ended:
+        if handover.offers == 1 and handover.given_at > pause.since and not ended:
             case.fault("unexpected", f"{name} was given to {answer.phone} while it was paused")
 
 
@@ -70,6 +73,23 @@ def _judge_repeats(case: Case, wire_id: str, answers: list[Answer]) -> None:
             case.fault("early", f"{name} was offered again inside its lease")
     if protocol is Protocol.ENVAYA and len(occasions) > _ENVAYA_OFFERS:
         case.fault("sent twice", f"{name} was offered {len(occasions)} times")
+
+
+def _judge_left_out(case: Case, given: Mapping[str, list[Answer]]) -> None:
+    """What is put into a phone's hands is in an answer to it, unless there was no answer."""
+    names = {phone.device_id: name for name, phone in case.phones.items()}
+    for wire_id, wire in case.wires.items():
+        told = any(
+            answer.arrived_at <= wire.given_at <= answer.said_at for answer in given[wire_id]
+        )
+        excused = any(
+            item.phone == names[wire.device_id]
+            and item.arrived_at <= wire.given_at <= item.ended_at + _STILL_AT_WORK
+            for item in case.ledger.unanswered
+        )
+        if not (told or excused):
+            name = case.name_wire(wire_id)
+            case.fault("left out", f"{name} was in the hands of a phone, and no answer told of it")
 
 
 def _distinct(answers: Iterable[Answer], protocol: Protocol) -> list[Answer]:

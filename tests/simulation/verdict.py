@@ -19,6 +19,7 @@ KINDS = {
     "unexpected": "stored, offered or sent, and nobody asked for it, or not like this, or twice",
     "backward": "a status fell back within one attempt",
     "early": "offered before its time, or once more inside its lease",
+    "left out": "put into a phone's hands, and left out of the answer to it",
     "late": "offered after it expired, or after its cancel was confirmed",
     "two holders": "another phone got it, and no rule gave a reason",
     "sent twice": "taken anew by a phone that knew it, or one attempt or offer too many",
