@@ -43,8 +43,9 @@ from gateway_hub.domain.errors import NotFoundError
 from gateway_hub.domain.ids import new_id
 from gateway_hub.domain.messages import Message, MessageDraft
 from gateway_hub.ops.requests import RequestContext
+from gateway_hub.services.drafts import compose
 from gateway_hub.services.hub import Hub
-from gateway_hub.services.outbox import Outbox, _compose
+from gateway_hub.services.outbox import Outbox
 from gateway_hub.settings import Settings, load_settings
 from gateway_hub.storage.messages import NewMessage
 
@@ -123,7 +124,7 @@ class _OutboxAside(Outbox):
         project = await self._hub.directory.find_project(project_id)
         if project is None:
             raise NotFoundError("There is no such project.")
-        message = _compose(new_id(), draft, project, {}, now=system_clock())
+        message = compose(new_id(), draft, project, {}, now=system_clock())
         if self._sessions is not None:
             await store_message(self._sessions, NewMessage(message))
         return message

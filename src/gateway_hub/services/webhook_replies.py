@@ -12,7 +12,8 @@ from gateway_hub.domain.messages import Message, MessageDraft, Route
 from gateway_hub.domain.webhooks.deliveries import FinishedAttempt, WebhookDelivery
 from gateway_hub.domain.webhooks.replies import find_reply
 from gateway_hub.services.backlogs import QueueFullError
-from gateway_hub.services.outbox import Outbox, Submission
+from gateway_hub.services.drafts import Submission
+from gateway_hub.services.outbox import Outbox
 from gateway_hub.storage.transactions import Transaction
 
 
