@@ -13,20 +13,19 @@ from pathlib import Path
 import pytest
 from sqlalchemy.engine import URL, make_url
 
+from tests.real_parts import find_program
+
 _CONNECTIONS = 3
 
 
 @contextmanager
 def running_pooler(server_url: str, settings: str = "") -> Iterator[str]:
-    """Yield the URL of a pooler before the server of *server_url*; without one, skip the test.
+    """Yield the URL of a pooler before the server of *server_url*.
 
     *settings* are lines of its configuration. It takes its few connections in turns, so that no
-    two transactions after one another are likely to meet on the same. It is not a part that every
-    machine has, so it is skipped in CI too.
+    two transactions after one another are likely to meet on the same.
     """
-    program = shutil.which("pgbouncer", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if program is None:
-        pytest.skip("no PgBouncer: install the program pgbouncer")
+    program = find_program("pgbouncer")
     server = make_url(server_url)
     folder = Path(tempfile.mkdtemp(prefix="gateway-hub-pgbouncer-"))
     folder.chmod(0o755)

@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ import pytest
 from gateway_hub.domain.webhooks.retries import DELAYS
 from gateway_hub.domain.webhooks.secrets import generate_webhook_secret
 from gateway_hub.domain.webhooks.signing import sign_webhook
+from tests.real_parts import find_program
 
 DOCS = (Path(__file__).parent.parent.parent / "docs" / "webhooks.md").read_text("utf-8")
 SNIPPETS = re.findall(r"<!-- verify: (\w+) -->\n```\w+\n(.*?)```", DOCS, re.DOTALL)
@@ -42,17 +42,11 @@ AROUND = {
     ),
     "sh": "set -eu\n{snippet}\n",
 }
-COMMANDS = {"python": sys.executable, "node": "node", "php": "php", "sh": "sh"}
-
-
-def _needs(language: str) -> list[pytest.MarkDecorator]:
-    tools = [COMMANDS[language], *(["openssl"] if language == "sh" else [])]
-    missing = [tool for tool in tools if shutil.which(tool) is None]
-    return [pytest.mark.skip(reason=f"{missing[0]} is not on PATH")] if missing else []
-
+PROGRAMS = {"python": [sys.executable], "node": ["node"], "php": ["php"], "sh": ["sh", "openssl"]}
+"""What runs a snippet, and what it calls."""
 
 RUNNABLE = [
-    pytest.param(language, snippet, id=f"{language}-{number}", marks=_needs(language))
+    pytest.param(language, snippet, id=f"{language}-{number}")
     for number, (language, snippet) in enumerate(SNIPPETS, 1)
 ]
 # The program behind a webhook endpoint, up to where it begins to listen.
@@ -64,7 +58,7 @@ class Snippet:
     """A snippet as a program."""
 
     def __init__(self, language: str, snippet: str, folder: Path) -> None:
-        self._command = COMMANDS[language]
+        self._command, *_ = [find_program(name) for name in PROGRAMS[language]]
         self._folder = folder
         self._file = folder / "program"
         self._file.write_text(AROUND[language].replace("{snippet}", snippet), "utf-8")
