@@ -122,16 +122,16 @@ def requeue(message: Message, now: datetime, due_at: datetime | None = None) -> 
     waits = due_at is not None and due_at > now
     status = Status.SCHEDULED if waits else Status.QUEUED
     moved = move(message, status, now, error=message.error)
-    return replace(
-        moved,
-        due_at=due_at,
-        queue=message.route.key(message.project_id),
-        preferred_until=None,
-        cancel_requested_at=None,
-    )
+    return replace(release(moved), due_at=due_at, cancel_requested_at=None)
 
 
 def prefer(message: Message, device_id: str, until: datetime) -> Message:
     """Return *message* standing in that device's own queue until then."""
     queue = Route(device_id=device_id).key(message.project_id)
     return replace(message, queue=queue, preferred_until=until)
+
+
+def release(message: Message) -> Message:
+    """Return *message* standing in the queue of its whole route."""
+    queue = message.route.key(message.project_id)
+    return replace(message, queue=queue, preferred_until=None)

@@ -9,7 +9,7 @@ from gateway_hub.domain.clock import Clock
 from gateway_hub.domain.devices import LEASE_POLICIES, Device
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Attempt, Message
-from gateway_hub.domain.reporting import move, requeue
+from gateway_hub.domain.reporting import move, release, requeue
 from gateway_hub.domain.retries import may_resend, may_try_again, next_try_at
 from gateway_hub.domain.silence import (
     SILENCE_LIMITS,
@@ -139,10 +139,7 @@ class Caretaker:
     async def _release_preferred(self, tx: Transaction, now: datetime) -> list[Message]:
         """Give back to its whole route what waited for one device of it long enough."""
         waited = await queue_rows.lock_preferred_past(tx, now=now, limit=_AT_ONCE)
-        return [
-            replace(item, queue=item.route.key(item.project_id), preferred_until=None)
-            for item in waited
-        ]
+        return [release(item) for item in waited]
 
     async def _judge_overdue(self, tx: Transaction, now: datetime) -> list[Message]:
         """Decide about what was handed over and never heard of again."""
@@ -186,12 +183,9 @@ class Caretaker:
             overdue.attempt,
             device.protocol,
             expires_at=overdue.expires_at,
-            online=self._is_at_work(device),
+            online=self._states.is_available(device),
             now=now,
         )
-
-    def _is_at_work(self, device: Device) -> bool:
-        return self._states.is_online(device) and not device.paused
 
     async def _is_given_time(
         self,
@@ -208,7 +202,7 @@ class Caretaker:
         overdue = OverdueAttempt(attempt, message.expires_at)
         if self._judge(overdue, device, now) is Judgement.OFFER_AGAIN:
             return True
-        asked_back = self._is_at_work(device) and self._asks_back(attempt, device)
+        asked_back = self._states.is_available(device) and self._asks_back(attempt, device)
         if not (asked_back and may_resend(message, now)):
             return False
         lease_until = now + LEASE_POLICIES[device.protocol].first

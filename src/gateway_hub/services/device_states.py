@@ -77,6 +77,10 @@ class DeviceStates:
         state = self.current(device)
         return is_online(state.last_seen_at, state.poll_gap_ms, self._offline_after, self._clock())
 
+    def is_available(self, device: Device) -> bool:
+        """Say whether *device* would be given new messages now: it is there and not paused."""
+        return not device.paused and self.is_online(device)
+
     def note(self, device: Device, facts: PhoneFacts) -> None:
         """Take in what *device* told now."""
         now = self._clock()

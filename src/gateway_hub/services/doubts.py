@@ -3,20 +3,17 @@
 from datetime import datetime, timedelta
 
 from gateway_hub.domain.devices import Device
-from gateway_hub.domain.ids import AFTER_ALL_IDS
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Message, MessageError
 from gateway_hub.domain.reporting import move, prefer, requeue
 from gateway_hub.domain.retries import may_resend
-from gateway_hub.domain.routing import served_queues
+from gateway_hub.services.candidates import iterate_serving
 from gateway_hub.services.device_states import DeviceStates
-from gateway_hub.storage import devices as device_rows
 from gateway_hub.storage.transactions import Transaction
 
 PREFERRED_FOR = timedelta(minutes=5)
 """How long a message waits for the device it had better go through."""
 
-_AT_ONCE = 200
 _SILENT = MessageError("device_silent", "the phone was given the message and fell silent")
 _GONE = MessageError("device_deleted", "the phone was given the message, then its device removed")
 
@@ -44,11 +41,7 @@ async def redirect(
         return message
     if message.route.device_id is not None:
         return message
-    for device in await device_rows.list_devices(
-        tx, message.project_id, before=AFTER_ALL_IDS, limit=_AT_ONCE
-    ):
-        serves = message.route.key(message.project_id) in served_queues(device)
-        there = states.is_online(device) and not device.paused
-        if serves and there and device.id != message.device_id:
+    async for device in iterate_serving(tx, message.project_id, message.route):
+        if device.id != message.device_id and states.is_available(device):
             return prefer(message, device.id, now + PREFERRED_FOR)
     return message

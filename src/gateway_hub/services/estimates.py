@@ -9,12 +9,15 @@ from gateway_hub.domain.messages import Route
 from gateway_hub.domain.numbers import contact_key
 from gateway_hub.domain.segments import Segmentation, segment, transliterate
 from gateway_hub.services import budgets
-from gateway_hub.services.candidates import list_serving
+from gateway_hub.services.candidates import iterate_serving
 from gateway_hub.services.device_states import DeviceStates
 from gateway_hub.services.tag_limits import confine, is_within
 from gateway_hub.storage import projects as project_rows
 from gateway_hub.storage.database import Database
 from gateway_hub.storage.transactions import Transaction
+
+MOST_CANDIDATES = 1000
+"""How many devices an estimate names at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +72,15 @@ class Estimates:
             now = self._clock()
             project = await project_rows.find_project(tx, project_id)
             contact = contact_key(to, project.region if project else None)
-            serving = await list_serving(tx, project_id, allowed)
-            return [
-                Candidate(
-                    item,
-                    self._states.is_online(item),
-                    await budgets.earliest_at(tx, item, size.segments, contact, now),
-                )
-                for item in serving
-                if not item.paused and is_within(item, tag)
-            ]
+            candidates: list[Candidate] = []
+            async for device in iterate_serving(tx, project_id, allowed):
+                if device.paused or not is_within(device, tag):
+                    continue
+                earliest_at = await budgets.earliest_at(tx, device, size.segments, contact, now)
+                candidates.append(Candidate(device, self._states.is_online(device), earliest_at))
+                if len(candidates) == MOST_CANDIDATES:
+                    break
+            return candidates
 
         candidates = await self._database.read(query)
         there = [item.earliest_at for item in candidates if item.online]

@@ -330,7 +330,7 @@ class Outbox:
         ]
 
     def _prefer(self, message: Message, device: Device | None, now: datetime) -> Message:
-        if device is None or device.paused or not self._states.is_online(device):
+        if device is None or not self._states.is_available(device):
             return message
         if message.queue not in served_queues(device):
             return message

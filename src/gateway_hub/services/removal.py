@@ -1,12 +1,11 @@
 """What becomes of the messages of devices that were removed: no phone comes for them any more."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Message, MessageError, Route
-from gateway_hub.domain.reporting import move
+from gateway_hub.domain.reporting import move, release
 from gateway_hub.domain.silence import doubt
 from gateway_hub.services.device_states import DeviceStates
 from gateway_hub.services.doubts import end_in_doubt, redirect
@@ -46,9 +45,7 @@ async def _release_waiting(
         if message.route.device_id is not None:
             changed.append(move(message, Status.FAILED, now, error=_DELETED))
             continue
-        queue = message.route.key(message.project_id)
-        released = replace(message, queue=queue, preferred_until=None)
-        changed.append(await redirect(tx, states, released, now))
+        changed.append(await redirect(tx, states, release(message), now))
     return changed
 
 

@@ -9,10 +9,13 @@ from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Direction, Message, MessageDetails
 from gateway_hub.domain.waiting import WaitingFor, WaitReason, explain_held, explain_scheduled
 from gateway_hub.services import budgets
-from gateway_hub.services.candidates import list_serving
+from gateway_hub.services.candidates import iterate_serving
 from gateway_hub.services.device_states import DeviceStates
 from gateway_hub.storage.database import Database
 from gateway_hub.storage.transactions import Transaction
+
+_MOST_BUDGETS = 200
+"""How many devices are asked when they have room: each is a question to the database."""
 
 
 class Waiting:
@@ -45,10 +48,17 @@ class Waiting:
             return WaitingFor(WaitReason.PREFERRED_DEVICE, detail, message.preferred_until)
 
         async def query(tx: Transaction) -> WaitingFor:
-            serving = await list_serving(tx, message.project_id, message.route)
-            there = [item for item in serving if not item.paused and self._states.is_online(item)]
+            serving = paused = 0
+            there: list[Device] = []
+            async for device in iterate_serving(tx, message.project_id, message.route):
+                serving += 1
+                paused += device.paused
+                if self._states.is_available(device):
+                    there.append(device)
+                if len(there) == _MOST_BUDGETS:
+                    break
             if not there:
-                return _explain_absence(serving)
+                return _explain_absence(serving, paused)
             return await self._explain_budgets(tx, message, there, now)
 
         return await self._database.read(query)
@@ -69,14 +79,13 @@ class Waiting:
         return WaitingFor(WaitReason.BUDGET, detail, earliest)
 
 
-def _explain_absence(serving: Sequence[Device]) -> WaitingFor:
+def _explain_absence(serving: int, paused: int) -> WaitingFor:
     if not serving:
         return WaitingFor(
             WaitReason.NO_DEVICE, "No device may send it: there is none of its route."
         )
-    paused = sum(device.paused for device in serving)
-    if paused == len(serving):
+    if paused == serving:
         detail = f"Devices that may send it: {paused}, all of them paused."
         return WaitingFor(WaitReason.DEVICES_PAUSED, detail)
-    detail = f"Devices that may send it: {len(serving)}, of them paused {paused}, the others away."
+    detail = f"Devices that may send it: {serving}, of them paused {paused}, the others away."
     return WaitingFor(WaitReason.DEVICES_OFFLINE, detail)
