@@ -9,6 +9,7 @@ import pytest
 from gateway_hub.services.hub import Hub, HubOptions
 from gateway_hub.services.secrets import SecretBox
 from tests.conftest import FakeClock
+from tests.services.world import World
 
 MakeQuietHub = Callable[[], Awaitable[Hub]]
 
@@ -35,3 +36,10 @@ async def make_quiet_hub(
 async def quiet_hub(make_quiet_hub: MakeQuietHub) -> Hub:
     """A hub that does nothing by itself."""
     return await make_quiet_hub()
+
+
+@pytest.fixture
+async def world(quiet_hub: Hub, clock: FakeClock) -> World:
+    """A world with no phones yet, in which nothing happens by itself."""
+    project = await quiet_hub.access.ensure_default_project()
+    return World(quiet_hub, clock, project.id)

@@ -1,78 +1,15 @@
 """What happens to messages as time passes and phones fall silent, on both databases."""
 
-from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
-from gateway_hub.domain.devices import Device, PhoneFacts, Protocol, SendLimit
+from gateway_hub.domain.devices import Protocol, SendLimit
 from gateway_hub.domain.errors import ConflictError
 from gateway_hub.domain.lifecycle import Status
-from gateway_hub.domain.messages import IfUncertain, Message, MessageDraft, MessageType, Route
-from gateway_hub.domain.phone_posts import ForwardedMessage, PhoneAnswer, PhonePost, PhoneReport
-from gateway_hub.services.devices import DeviceDraft
-from gateway_hub.services.hub import Hub
-from tests.conftest import FakeClock
-
-
-@dataclass
-class World:
-    """A hub, its clock, and what phones do."""
-
-    hub: Hub
-    clock: FakeClock
-    project_id: str
-
-    async def phone(self, name: str, protocol: Protocol = Protocol.MEDIC, **options: Any) -> Device:
-        """Register a phone."""
-        if protocol is Protocol.ENVAYA:
-            options.setdefault("phone_number", "+255710000001")
-        view, _ = await self.hub.devices.create(
-            self.project_id, DeviceDraft(name, protocol, **options)
-        )
-        return view.device
-
-    async def poll(self, device: Device, *reports: PhoneReport, **post: Any) -> PhoneAnswer:
-        """Let *device* post; it is read anew, as the routes do."""
-        fresh = (await self.hub.devices.get(self.project_id, device.id)).device
-        facts = PhoneFacts(takes_commands=device.protocol is Protocol.ENVAYA)
-        return await self.hub.phones.exchange(
-            fresh, PhonePost(reports=reports, facts=facts, **post), patience_seconds=1
-        )
-
-    async def submit(self, text: str = "x", to: str = "+255710009999", **draft: Any) -> Message:
-        """Submit a message."""
-        return await self.hub.outbox.submit(self.project_id, MessageDraft(to, text, **draft))
-
-    async def status(self, message: Message) -> Status:
-        """Return where *message* is."""
-        return (await self.get(message)).status
-
-    async def get(self, message: Message) -> Message:
-        """Return *message* as it is now."""
-        return (await self.hub.outbox.get(self.project_id, message.id)).message
-
-    async def pass_time(self, **parts: float) -> None:
-        """Move the clock and do what is due then."""
-        self.clock.advance(**parts)
-        while await self.hub.caretaker.run_due():
-            pass
-
-
-@pytest.fixture
-async def world(quiet_hub: Hub, clock: FakeClock) -> World:
-    """A world with no phones yet, in which nothing happens by itself."""
-    project = await quiet_hub.access.ensure_default_project()
-    return World(quiet_hub, clock, project.id)
-
-
-def report(wire_id: str, status: Status, **rest: Any) -> PhoneReport:
-    return PhoneReport(wire_id, status, status.value, **rest)
-
-
-def wire_ids(answer: PhoneAnswer) -> list[str]:
-    return [offer.wire_id for offer in answer.offers]
+from gateway_hub.domain.messages import IfUncertain, MessageType, Route
+from gateway_hub.domain.phone_posts import ForwardedMessage
+from tests.services.world import World, report, wire_ids
 
 
 async def test_a_scheduled_message_is_queued_at_its_time(world: World) -> None:

@@ -114,7 +114,7 @@ async def test_phones_are_not_away_because_the_hub_was(
 
 def _restarted(hub: Hub, clock: FakeClock) -> Hub:
     """Return *hub* as if it had begun now: SQLite serves one at a time."""
-    hub.presence._began_at = clock()
+    hub.states._began_at = clock()
     hub.presence._told.clear()
     return hub
 

@@ -13,6 +13,7 @@ from tests.simulation.ledger import Answer, Handover
 _LEASES = {Protocol.MEDIC: timedelta(minutes=5), Protocol.ENVAYA: timedelta(minutes=10)}
 _ENVAYA_OFFERS = 2
 _MOST_AT_ONCE = 10
+_SENT = {"sent", "delivered"}
 _STILL_AT_WORK = timedelta(minutes=5)
 """How long the hub may go on with a request whose phone has hung up."""
 
@@ -76,7 +77,10 @@ def _judge_repeats(case: Case, wire_id: str, answers: list[Answer]) -> None:
 
 
 def _judge_left_out(case: Case, given: Mapping[str, list[Answer]]) -> None:
-    """What is put into a phone's hands is in an answer to it, unless there was no answer."""
+    """What is put into a phone's hands is in an answer to it, unless there was no answer.
+
+    Nor is it to be, if another phone tells at that moment that it has sent the message.
+    """
     names = {phone.device_id: name for name, phone in case.phones.items()}
     for wire_id, wire in case.wires.items():
         told = any(
@@ -87,7 +91,10 @@ def _judge_left_out(case: Case, given: Mapping[str, list[Answer]]) -> None:
             and item.arrived_at <= wire.given_at <= item.ended_at + _STILL_AT_WORK
             for item in case.ledger.unanswered
         )
-        if not (told or excused):
+        sent_before = any(
+            other.status in _SENT for other in case.attempts_of(wire.message_id) if other != wire
+        )
+        if not (told or excused or sent_before):
             name = case.name_wire(wire_id)
             case.fault("left out", f"{name} was in the hands of a phone, and no answer told of it")
 

@@ -36,12 +36,12 @@ def judge_silence(
     protocol: Protocol,
     *,
     expires_at: datetime | None,
-    online: bool,
+    lost: bool,
     now: datetime,
 ) -> Judgement:
     """Say whether the same wire id is to be offered again, once the phone asks, or given up.
 
-    A phone that is away will not ask; one that has been told as often as is harmless and stays
+    A phone that is *lost* will not ask; one that has been told as often as is harmless and stays
     silent will not answer. What it was asked to give back, or has expired by *expires_at*, it is
     not given once more.
     """
@@ -50,7 +50,7 @@ def judge_silence(
     too_old = now - attempt.first_offered_at >= OFFER_AGAIN_FOR
     too_late = expires_at is not None and expires_at <= now
     asked_back = attempt.cancel_requested_at is not None
-    if not online or told_enough or too_old or too_late or asked_back:
+    if lost or told_enough or too_old or too_late or asked_back:
         return Judgement.UNCERTAIN
     return Judgement.OFFER_AGAIN
 

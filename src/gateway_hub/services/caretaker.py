@@ -183,7 +183,7 @@ class Caretaker:
             overdue.attempt,
             device.protocol,
             expires_at=overdue.expires_at,
-            online=self._states.is_available(device),
+            lost=self._states.is_lost(device),
             now=now,
         )
 
@@ -202,7 +202,7 @@ class Caretaker:
         overdue = OverdueAttempt(attempt, message.expires_at)
         if self._judge(overdue, device, now) is Judgement.OFFER_AGAIN:
             return True
-        asked_back = self._states.is_available(device) and self._asks_back(attempt, device)
+        asked_back = not self._states.is_lost(device) and self._asks_back(attempt, device)
         if not (asked_back and may_resend(message, now)):
             return False
         lease_until = now + LEASE_POLICIES[device.protocol].first

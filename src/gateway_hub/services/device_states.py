@@ -44,7 +44,10 @@ class DeviceStates:
         self._offline_after = offline_after
         self._database = database
         self._clock = clock
+        # Before that it was the hub that was away, not the phones.
+        self._began_at = clock()
         self._states: dict[str, DeviceState] = {}
+        self._polled_at: dict[str, datetime] = {}
         self._dirty: set[str] = set()
         self._stale_clocks: dict[str, list[tuple[datetime, datetime]]] = {}
         self._requests: dict[str, dict[str, datetime]] = {}
@@ -77,12 +80,28 @@ class DeviceStates:
         state = self.current(device)
         return is_online(state.last_seen_at, state.poll_gap_ms, self._offline_after, self._clock())
 
+    def silent_since(self, device: Device) -> datetime:
+        """Return when *device* was seen last; at the earliest when this process began to listen."""
+        seen_at = self.current(device).last_seen_at
+        return max(seen_at, self._began_at) if seen_at is not None else self._began_at
+
+    def is_lost(self, device: Device) -> bool:
+        """Say whether no word of what *device* was given is to be expected any more.
+
+        That takes all of the silence allowed, whatever its habit: a guess could send twice.
+        """
+        silence = self._clock() - self.silent_since(device)
+        return device.deleted_at is not None or silence > self._offline_after
+
     def is_available(self, device: Device) -> bool:
         """Say whether *device* would be given new messages now: it is there and not paused."""
         return not device.paused and self.is_online(device)
 
-    def note(self, device: Device, facts: PhoneFacts) -> None:
-        """Take in what *device* told now."""
+    def note(self, device: Device, facts: PhoneFacts, *, is_poll: bool = True) -> None:
+        """Take in what *device* told now.
+
+        Its habit is learned from its polls alone: what it has to tell comes when it comes.
+        """
         now = self._clock()
         before = self.current(device)
         told: dict[str, Any] = {
@@ -91,8 +110,11 @@ class DeviceStates:
             if value is not None
         }
         told["last_seen_at"] = now
-        if before.last_seen_at is not None and now > before.last_seen_at:
-            told["poll_gap_ms"] = learn_gap(before.poll_gap_ms, now - before.last_seen_at)
+        if is_poll:
+            polled_at = self._polled_at.get(device.id, now)
+            self._polled_at[device.id] = now
+            if now > polled_at:
+                told["poll_gap_ms"] = learn_gap(before.poll_gap_ms, now - polled_at)
         if facts.status is not None:
             told["last_status"] = facts.status
         if facts.phone_clock_at is not None:

@@ -67,11 +67,10 @@ class PhoneExchange:
         """
         stale = self._states.is_stale(device, post.facts.phone_clock_at, post.request_key)
         takes_work = post.takes_work and not stale
+        says_nothing = not (post.messages or post.reports or post.quarantined)
         if not stale:
-            self._states.note(device, post.facts)
-        if _says_nothing(post) and not (
-            takes_work and await self._has_work(device, post.request_key)
-        ):
+            self._states.note(device, post.facts, is_poll=says_nothing)
+        if says_nothing and not (takes_work and await self._has_work(device, post.request_key)):
             return PhoneAnswer(may_wait=takes_work)
         region = await self._directory.region_of(device) if post.messages else None
         turn = _Turn(
@@ -192,7 +191,3 @@ class PhoneExchange:
             until = now + LEASE_POLICIES[device.protocol].first
             tx.after_commit(partial(self._hints.note_held, device.id, until))
         return PhoneAnswer(offers, await offering.find_cancels(tx, device, now))
-
-
-def _says_nothing(post: PhonePost) -> bool:
-    return not (post.messages or post.reports or post.quarantined)

@@ -42,8 +42,6 @@ class Presence:
         self._states = states
         self._offline_after = offline_after
         self._clock = clock
-        # Before that it was the hub that was away, not the phones.
-        self._began_at = clock()
         self._told: dict[str, ToldStatus | None] = {}
         self._seen_at: dict[str, datetime] = {}
 
@@ -99,10 +97,10 @@ class Presence:
     def _is_absent(self, device: Device) -> bool:
         if device.deleted_at is not None:
             return True
-        state = self._states.current(device)
-        seen_at = max(state.last_seen_at or self._began_at, self._began_at)
+        gap_ms = self._states.current(device).poll_gap_ms
         judged_at = self._clock() - _WRITTEN_WITHIN
-        return not is_online(seen_at, state.poll_gap_ms, self._offline_after, judged_at)
+        since = self._states.silent_since(device)
+        return not is_online(since, gap_ms, self._offline_after, judged_at)
 
     async def _tell_absent(self, tx: Transaction, *, absent: list[Device]) -> None:
         told = await presence_rows.lock_presence(tx, [device.id for device in absent])

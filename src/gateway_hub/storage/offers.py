@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import bindparam, func, literal, select, text, update
 from sqlalchemy.engine import Row
 
+from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Attempt
 from gateway_hub.domain.numbers import handover_number
 from gateway_hub.domain.phone_posts import Offer
@@ -47,12 +48,14 @@ _HELD_DUE = (
     .with_for_update(of=attempts, skip_locked=True)
 )
 _HAS_DUE = _OVERDUE.with_only_columns(literal(1)).limit(1)
-_HELD_OF_REQUEST = _HELD.where(
+# What is in doubt is not told again with an old answer: only once its own time has come.
+_HELD_IN_HOPE = _HELD.where(attempts.c.status == Status.DISPATCHED)
+_HELD_OF_REQUEST = _HELD_IN_HOPE.where(
     attempts.c.request_key == bindparam("request_key"),
     attempts.c.request_key.is_not(None),
     NOT_EXPIRED,
 ).order_by(attempts.c.wire_id)
-_HELD_OF_INBOUND = _HELD.where(
+_HELD_OF_INBOUND = _HELD_IN_HOPE.where(
     attempts.c.inbound_message_id.in_(bindparam("inbound_ids", expanding=True)),
     attempts.c.inbound_message_id.is_not(None),
     attempts.c.lease_until > bindparam("now"),
