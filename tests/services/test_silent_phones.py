@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway_hub.domain.devices import Protocol
+from gateway_hub.domain.devices import Protocol, SendLimit
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import IfUncertain, MessageType, Route
 from gateway_hub.domain.phone_posts import ForwardedMessage
@@ -129,3 +129,41 @@ async def test_what_is_in_doubt_is_not_told_again_with_a_message_that_comes_agai
     assert wire_ids(await world.poll(phone, messages=(QUESTION,))) == []
     await world.pass_time(hours=1)
     assert wire_ids(await world.poll(phone)) == []
+
+
+@pytest.mark.parametrize("protocol", list(Protocol))
+async def test_an_app_that_has_started_anew_is_not_told_again_what_it_may_have_sent(
+    world: World, protocol: Protocol
+) -> None:
+    """EnvayaSMS keeps what it has sent in memory only; the CHT app writes it down."""
+    phone = await world.phone("a", protocol)
+    message = await world.submit()
+    await world.start_app(phone)
+    assert wire_ids(await world.poll(phone)) == [message.id]
+    await world.pass_time(minutes=4)
+    await world.start_app(phone)
+    given: list[str] = []
+    for _ in range(15):
+        await world.pass_time(minutes=1)
+        given += wire_ids(await world.poll(phone))
+    known = {MEDIC: ([message.id] * 2, Status.DISPATCHED), ENVAYA: ([], Status.UNCERTAIN)}
+    assert (given, await world.status(message)) == known[protocol]
+
+
+@pytest.mark.parametrize(("others", "told_again"), [(79, True), (80, False)])
+async def test_an_app_that_has_sent_many_others_is_not_told_again_what_it_may_have_sent(
+    world: World, others: int, told_again: bool
+) -> None:
+    """EnvayaSMS knows the last hundred ids; one it does not know any more it would send again."""
+    phone = await world.phone("a", ENVAYA, send_limit=SendLimit(segments=1000, seconds=3600))
+    silent = await world.submit("silent")
+    assert wire_ids(await world.poll(phone)) == [silent.id]
+    for number in range(others):
+        await world.submit(f"{number}")
+    for _ in range(8):
+        given = wire_ids(await world.poll(phone))
+        sent = (report(wire_id, Status.SENT) for wire_id in given)
+        await world.poll(phone, *sent, takes_work=False)
+    await world.pass_time(minutes=10)
+    assert wire_ids(await world.poll(phone)) == ([silent.id] if told_again else [])
+    assert await world.status(silent) is (Status.DISPATCHED if told_again else Status.UNCERTAIN)

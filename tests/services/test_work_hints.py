@@ -1,11 +1,15 @@
 """Whether to ask for work is known without asking, and never wrongly denied for long."""
 
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import Connection, event
 
 from gateway_hub.domain.devices import PhoneFacts
 from gateway_hub.domain.messages import IfUncertain
 from gateway_hub.services.hub import Hub
+from gateway_hub.storage import attempts as attempt_rows
+from gateway_hub.storage.transactions import Transaction
 from tests.conftest import FakeClock, MakeHub
 from tests.services.phones import ENVAYA, Phone, register, submit, told
 
@@ -98,11 +102,19 @@ async def test_who_is_to_give_a_message_back_is_told_at_once(hub: Hub) -> None:
     assert hub.hints.may_have_work(phone.device)
 
 
-async def test_a_message_requeued_by_a_report_is_known_of_at_once(hub: Hub) -> None:
+async def test_a_message_requeued_by_a_report_is_known_of_at_once(
+    hub: Hub, clock: FakeClock
+) -> None:
     phone = await register(hub, ENVAYA)
     await phone.post(takes_commands=True)
     await submit(hub, phone.project_id, max_attempts=2, if_uncertain=IfUncertain.RESEND)
     (wire_id,) = await phone.poll()
+
+    async def ask_back(tx: Transaction) -> None:
+        until = clock.now + timedelta(minutes=10)
+        await attempt_rows.ask_back(tx, wire_id, now=clock.now, lease_until=until)
+
+    await hub.database.write(ask_back)
     await _settled(hub)
     await phone.post(reports=[told(wire_id, "cancelled")], takes_work=False)
     assert hub.hints.may_have_work(phone.device)

@@ -37,6 +37,12 @@ class World:
             fresh, PhonePost(reports=reports, facts=facts, **post), patience_seconds=1
         )
 
+    async def start_app(self, device: Device) -> None:
+        """Let the app of *device* tell that it has started, with a post that takes no work."""
+        fresh = (await self.hub.devices.get(self.project_id, device.id)).device
+        post = PhonePost(facts=PhoneFacts(has_started=True), takes_work=False)
+        await self.hub.phones.exchange(fresh, post, patience_seconds=1)
+
     async def submit(self, text: str = "x", to: str = "+255710009999", **draft: Any) -> Message:
         """Submit a message."""
         return await self.hub.outbox.submit(self.project_id, MessageDraft(to, text, **draft))

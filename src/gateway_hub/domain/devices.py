@@ -82,7 +82,10 @@ ENVAYA_TRIES_TAKE = timedelta(hours=25)
 
 @dataclass(frozen=True, slots=True)
 class PhoneFacts:
-    """What a phone told of itself in one post. None: not told."""
+    """What a phone told of itself in one post. None: not told.
+
+    *has_started*: its app began anew since its last post, or may have.
+    """
 
     app_version: str | None = None
     model: str | None = None
@@ -94,6 +97,7 @@ class PhoneFacts:
     phone_clock_at: datetime | None = None
     status: str | None = None
     takes_commands: bool | None = None
+    has_started: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +116,7 @@ class DeviceState:
     poll_gap_ms: int | None = None
     takes_commands: bool | None = None
     phone_clock_high_at: datetime | None = None
+    app_started_at: datetime | None = None
     last_status: str | None = None
 
 

@@ -24,12 +24,13 @@ class Outcome:
 
 def apply_report(message: Message, attempt: Attempt, report: PhoneReport, now: datetime) -> Outcome:
     """Return what is so after *report*; a late, repeated or unknown one changes nothing."""
-    attempt = replace(attempt, last_sign_at=now)
     if report.status is None:
-        return Outcome(message, attempt, applied=False)
-    if report.status is Status.FAILED and not report.gives_up:
-        return _apply_soft_failure(message, attempt, report, now)
-    return _apply_status(message, attempt, report.status, _error_of(report), now)
+        outcome = Outcome(message, attempt, applied=False)
+    elif report.status is Status.FAILED and not report.gives_up:
+        outcome = _apply_soft_failure(message, attempt, report, now)
+    else:
+        outcome = _apply_status(message, attempt, report.status, _error_of(report), now)
+    return replace(outcome, attempt=replace(outcome.attempt, last_sign_at=now))
 
 
 def _apply_soft_failure(
@@ -63,25 +64,38 @@ def _apply_status(
 ) -> Outcome:
     applied = False
     if may_move(attempt.status, status) and not _is_behind(message, attempt, status):
-        attempt = replace(attempt, status=status, error=_kept_error(attempt.error, status, error))
+        kept = _kept_error(attempt.status, attempt.error, status, error)
+        attempt = replace(attempt, status=status, error=kept)
         applied = True
     moves = may_move(message.status, status) or _was_taken_back_too_late(message, status)
     if applied and _concerns(message, attempt, status) and moves:
-        message = move(message, status, now, error=_kept_error(message.error, status, error))
+        kept = _kept_error(message.status, message.error, status, error)
+        message = move(message, status, now, error=kept)
     return Outcome(message, attempt, applied)
 
 
 def _is_behind(message: Message, attempt: Attempt, status: Status) -> bool:
-    """Say whether an attempt in doubt had come further than *status* before the doubt began."""
-    if attempt.status is not Status.UNCERTAIN or status not in LADDER:
+    """Say whether an attempt in doubt had come further than *status* before the doubt began.
+
+    One of which no word was heard had not, wherever attempts before it got the message.
+    """
+    was_heard_of = attempt.last_sign_at > attempt.first_offered_at
+    if attempt.status is not Status.UNCERTAIN or not was_heard_of or status not in LADDER:
         return False
     further = LADDER[LADDER.index(status) + 1 :]
     return any(later in message.reached for later in further)
 
 
 def _concerns(message: Message, attempt: Attempt, status: Status) -> bool:
-    """Say whether the message follows its attempt: of an earlier one only good news counts."""
-    return attempt.number == message.attempt_count or status in {Status.SENT, Status.DELIVERED}
+    """Say whether the message follows its attempt: of an earlier one only good news counts.
+
+    That the last one was taken back is good news too, for what waits to be sent again.
+    """
+    if status in {Status.SENT, Status.DELIVERED}:
+        return True
+    is_waiting = message.status in {Status.SCHEDULED, Status.QUEUED}
+    taken_back = status is Status.CANCELLED
+    return attempt.number == message.attempt_count and not (is_waiting and taken_back)
 
 
 def _was_taken_back_too_late(message: Message, status: Status) -> bool:
@@ -100,12 +114,12 @@ def move(
 
 
 def _kept_error(
-    old: MessageError | None, status: Status, new: MessageError | None
+    before: Status, old: MessageError | None, status: Status, new: MessageError | None
 ) -> MessageError | None:
-    """Return the error to show in *status*: none once there is good news."""
+    """Return the error to show in *status*: none once there is good news, or a doubt is over."""
     if status in _GOOD_NEWS:
         return None
-    return new or old
+    return new if before is Status.UNCERTAIN else new or old
 
 
 def _error_of(report: PhoneReport) -> MessageError | None:
@@ -123,6 +137,15 @@ def requeue(message: Message, now: datetime, due_at: datetime | None = None) -> 
     status = Status.SCHEDULED if waits else Status.QUEUED
     moved = move(message, status, now, error=message.error)
     return replace(release(moved), due_at=due_at, cancel_requested_at=None)
+
+
+def end_waiting(message: Message, last: Attempt | None, now: datetime) -> Message:
+    """Return *message*, whose time is over while it waits, as its *last* attempt left it."""
+    match last.status if last else None:
+        case Status.UNCERTAIN | Status.FAILED as status:
+            return move(message, status, now, error=message.error)
+        case _:
+            return move(message, Status.EXPIRED, now)
 
 
 def prefer(message: Message, device_id: str, until: datetime) -> Message:

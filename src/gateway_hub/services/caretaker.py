@@ -8,8 +8,8 @@ from gateway_hub.domain.budget import minute_of, month_of
 from gateway_hub.domain.clock import Clock
 from gateway_hub.domain.devices import LEASE_POLICIES, Device
 from gateway_hub.domain.lifecycle import Status
-from gateway_hub.domain.messages import Attempt, Message
-from gateway_hub.domain.reporting import move, release, requeue
+from gateway_hub.domain.messages import Attempt, Message, MessageError
+from gateway_hub.domain.reporting import end_waiting, move, release, requeue
 from gateway_hub.domain.retries import may_resend, may_try_again, next_try_at
 from gateway_hub.domain.silence import (
     SILENCE_LIMITS,
@@ -18,9 +18,11 @@ from gateway_hub.domain.silence import (
     is_silent_too_long,
     judge_silence,
 )
+from gateway_hub.services.app_memory import may_have_forgotten
 from gateway_hub.services.device_states import DeviceStates
 from gateway_hub.services.doubts import end_in_doubt, redirect
 from gateway_hub.services.removal import let_go
+from gateway_hub.services.sticky_senders import stick
 from gateway_hub.services.wakeups import Wakeups
 from gateway_hub.storage import attempts as attempt_rows
 from gateway_hub.storage import devices as device_rows
@@ -122,19 +124,16 @@ class Caretaker:
         return await let_go(tx, self._states, recent, now)
 
     async def _expire(self, tx: Transaction, now: datetime) -> list[Message]:
-        """End what no phone took in time; what an attempt had before has failed."""
+        """End what no phone took in time, as the attempt left it that it had before, if any."""
         late = await queue_rows.lock_expired(tx, now=now, limit=_AT_ONCE)
-        return [
-            move(message, Status.FAILED, now, error=message.error)
-            if message.attempt_count
-            else move(message, Status.EXPIRED, now)
-            for message in late
-        ]
+        last = await attempt_rows.find_last_attempts(tx, late)
+        return [end_waiting(message, last.get(message.id), now) for message in late]
 
     async def _queue_scheduled(self, tx: Transaction, now: datetime) -> list[Message]:
         due = await queue_rows.lock_due_scheduled(tx, now=now, limit=_AT_ONCE)
         queued = [move(message, Status.QUEUED, now, error=message.error) for message in due]
-        return [await redirect(tx, self._states, message, now) for message in queued]
+        firsts = await stick(tx, self._states, queued, now)
+        return [await redirect(tx, self._states, message, now) for message in firsts]
 
     async def _release_preferred(self, tx: Transaction, now: datetime) -> list[Message]:
         """Give back to its whole route what waited for one device of it long enough."""
@@ -170,20 +169,22 @@ class Caretaker:
                 break
             attempts = [item.attempt for item in page]
             devices = await device_rows.find_devices(tx, {item.device_id for item in attempts})
-            given_up += [
-                item.attempt.wire_id
-                for item in page
-                if self._judge(item, devices[item.attempt.device_id], now)
-                is not Judgement.OFFER_AGAIN
-            ]
+            for item in page:
+                judged = await self._judge(tx, item, devices[item.attempt.device_id], now)
+                if judged is not Judgement.OFFER_AGAIN:
+                    given_up.append(item.attempt.wire_id)
         return given_up
 
-    def _judge(self, overdue: OverdueAttempt, device: Device, now: datetime) -> Judgement:
+    async def _judge(
+        self, tx: Transaction, overdue: OverdueAttempt, device: Device, now: datetime
+    ) -> Judgement:
+        current = self._states.with_current(device)
         return judge_silence(
             overdue.attempt,
             device.protocol,
             expires_at=overdue.expires_at,
             lost=self._states.is_lost(device),
+            forgotten=await may_have_forgotten(tx, current, overdue.attempt),
             now=now,
         )
 
@@ -200,7 +201,7 @@ class Caretaker:
         Before a message is sent again elsewhere, a phone that knows how is asked to give it back.
         """
         overdue = OverdueAttempt(attempt, message.expires_at)
-        if self._judge(overdue, device, now) is Judgement.OFFER_AGAIN:
+        if await self._judge(tx, overdue, device, now) is Judgement.OFFER_AGAIN:
             return True
         asked_back = not self._states.is_lost(device) and self._asks_back(attempt, device)
         if not (asked_back and may_resend(message, now)):
@@ -228,15 +229,17 @@ class Caretaker:
             ended = doubt(attempt, device.protocol)
             if attempt.last_failed_at is not None:
                 # Its last word was that a try failed, and no further try is to be expected.
-                ended = replace(ended, status=Status.FAILED)
-                changed.append(self._after_failure(message, now))
+                reason = attempt.error.message if attempt.error else "the phone gave no reason"
+                error = MessageError("device_failed", reason)
+                ended = replace(ended, status=Status.FAILED, error=error)
+                changed.append(self._after_failure(message, error, now))
             else:
                 changed.append(await end_in_doubt(tx, self._states, message, device, now))
             await attempt_rows.save_attempts(tx, [ended])
         return changed
 
-    def _after_failure(self, message: Message, now: datetime) -> Message:
-        failed = move(message, Status.FAILED, now, error=message.error)
+    def _after_failure(self, message: Message, error: MessageError, now: datetime) -> Message:
+        failed = move(message, Status.FAILED, now, error=error)
         if may_try_again(failed, now):
             return requeue(failed, now, next_try_at(failed.attempt_count, now))
         return failed

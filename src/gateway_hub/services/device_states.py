@@ -117,6 +117,8 @@ class DeviceStates:
                 told["poll_gap_ms"] = learn_gap(before.poll_gap_ms, now - polled_at)
         if facts.status is not None:
             told["last_status"] = facts.status
+        if facts.has_started:
+            told["app_started_at"] = now
         if facts.phone_clock_at is not None:
             told |= _clock_facts(before, facts.phone_clock_at, now)
         self._states[device.id] = _with_told(before, told)
@@ -219,9 +221,14 @@ def _is_newer(state: DeviceState, held: DeviceState) -> bool:
 
 
 def _with_high(state: DeviceState, held: DeviceState) -> DeviceState:
-    """Return *state* with the phone's clock no lower than *held* has seen it."""
+    """Return *state* with the phone's clock, and its last start, no lower than *held* has them."""
     highs = [item.phone_clock_high_at for item in (state, held) if item.phone_clock_high_at]
-    return replace(state, phone_clock_high_at=max(highs, default=None))
+    starts = [item.app_started_at for item in (state, held) if item.app_started_at]
+    return replace(
+        state,
+        phone_clock_high_at=max(highs, default=None),
+        app_started_at=max(starts, default=None),
+    )
 
 
 def _clock_facts(before: DeviceState, phone_clock_at: datetime, now: datetime) -> dict[str, Any]:

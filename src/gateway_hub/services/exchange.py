@@ -158,7 +158,8 @@ class PhoneExchange:
             tx, [arrival for turn in turns for arrival in turn.arrivals], aside, now
         )
         told = [item for turn in turns for item in turn.told]
-        self._wakeups.wake_after_commit(tx, await reports.record_reports(tx, told, aside, now))
+        changed = await reports.record_reports(tx, told, self._states, aside, now)
+        self._wakeups.wake_after_commit(tx, changed)
         await inbound_rows.put_aside(tx, aside, now)
         return [await self._answer(tx, turn, stored_as, now) for turn in turns]
 

@@ -12,7 +12,9 @@ from gateway_hub.domain.numbers import handover_number
 from gateway_hub.domain.phone_posts import CancelCommand, Offer
 from gateway_hub.domain.reporting import move
 from gateway_hub.domain.routing import served_queues
+from gateway_hub.domain.silence import SILENCE_LIMITS
 from gateway_hub.services import budgets
+from gateway_hub.services.app_memory import may_have_forgotten
 from gateway_hub.storage import attempts as attempt_rows
 from gateway_hub.storage import messages as message_rows
 from gateway_hub.storage import offers as offer_rows
@@ -71,7 +73,11 @@ async def offer(
     again = await _find_answered(tx, device, occasion, now)
     if again:
         return _in_order(await _say_again(tx, device, again, occasion, now))
-    overdue = await _lock_overdue(tx, device, now)
+    overdue = [
+        item
+        for item in await _lock_overdue(tx, device, now)
+        if not await may_have_forgotten(tx, device, item.attempt)
+    ]
     renewed = await budgets.choose_again(tx, device, overdue, now) if overdue else []
     await _renew(tx, device, renewed, occasion, now, offers_more=1)
     # What is due again and does not fit the budget is not overtaken by what never was offered.
@@ -82,10 +88,13 @@ async def offer(
 
 
 async def find_cancels(tx: Transaction, device: Device, now: datetime) -> tuple[CancelCommand, ...]:
-    """Return what *device* is asked to give back; asked again at each answer for a while."""
+    """Return what *device* is asked to give back: at each answer, as long as it may still send it.
+
+    It says nothing to what it does not know.
+    """
     if not device.state.takes_commands:
         return ()
-    since = now - LEASE_POLICIES[device.protocol].first
+    since = now - SILENCE_LIMITS[device.protocol]
     asked = await attempt_rows.find_asked_back(tx, device.id, since=since)
     return tuple(CancelCommand(wire_id) for wire_id in asked)
 

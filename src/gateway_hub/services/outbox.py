@@ -1,13 +1,12 @@
 """What backends ask for: submit, look up, list, cancel and resend messages."""
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Protocol
 
 from gateway_hub.domain.clock import Clock
-from gateway_hub.domain.devices import LEASE_POLICIES, Device
+from gateway_hub.domain.devices import LEASE_POLICIES
 from gateway_hub.domain.errors import (
     ConflictError,
     HubError,
@@ -23,14 +22,13 @@ from gateway_hub.domain.messages import (
     MessageDetails,
     MessageDraft,
 )
-from gateway_hub.domain.reporting import move, prefer, requeue
-from gateway_hub.domain.routing import served_queues
+from gateway_hub.domain.reporting import move, requeue
 from gateway_hub.services.backlogs import Backlogs
 from gateway_hub.services.device_states import DeviceStates
 from gateway_hub.services.directory import Directory
-from gateway_hub.services.doubts import PREFERRED_FOR
 from gateway_hub.services.drafts import Drafts, Submission, compose_all, find_routed_devices
 from gateway_hub.services.idempotency import Once, begin, end, only_once
+from gateway_hub.services.sticky_senders import stick
 from gateway_hub.services.tag_limits import is_within
 from gateway_hub.services.wakeups import Wakeups
 from gateway_hub.storage import attempts as attempt_rows
@@ -177,7 +175,7 @@ class Outbox:
         devices = await find_routed_devices(tx, submissions)
         results = [compose_all(submission, devices) for submission in submissions]
         composed = [item for result in results for item in result if isinstance(item, Message)]
-        sent = await self._stick(tx, composed, now)
+        sent = await stick(tx, self._states, composed, now)
         await message_rows.add_messages(tx, [NewMessage(item) for item in sent])
         self._wakeups.wake_after_commit(tx, sent)
         return results
@@ -253,7 +251,8 @@ class Outbox:
                 return await _with_attempts(tx, message)
             now = self._clock()
             if message.status in CANCELLABLE:
-                changed = move(message, Status.CANCELLED, now)
+                # An attempt before may have sent it: why that is not known stays to be seen.
+                changed = move(message, Status.CANCELLED, now, error=message.error)
             else:
                 await self._ask_back(tx, message, now)
                 changed = replace(message, cancel_requested_at=now, updated_at=now)
@@ -318,24 +317,6 @@ class Outbox:
         await attempt_rows.ask_back(tx, attempt.wire_id, now=now, lease_until=lease_until)
         self._wakeups.wake_to_ask_back(tx, device)
 
-    async def _stick(
-        self, tx: Transaction, composed: list[Message], now: datetime
-    ) -> list[Message]:
-        """Let each contact hear from the device that last talked with them, while it is there."""
-        last = await _find_last_devices(tx, composed)
-        devices = await device_rows.find_devices(tx, set(last.values()))
-        return [
-            self._prefer(message, devices.get(last.get(message.id, "")), now)
-            for message in composed
-        ]
-
-    def _prefer(self, message: Message, device: Device | None, now: datetime) -> Message:
-        if device is None or not self._states.is_available(device):
-            return message
-        if message.queue not in served_queues(device):
-            return message
-        return prefer(message, device.id, now + PREFERRED_FOR)
-
 
 async def _lock_own(tx: Transaction, project_id: str, message_id: str, tag: str | None) -> Message:
     locked = await message_rows.lock_messages(tx, [message_id])
@@ -373,17 +354,3 @@ def _details(
         attachments=tuple(part for part in parts if part.message_id == message.id),
         attempts=tuple(item for item in tries if item.message_id == message.id),
     )
-
-
-async def _find_last_devices(tx: Transaction, composed: Iterable[Message]) -> dict[str, str]:
-    """Return by message id the device its contact last talked with, where it may matter."""
-    contacts: defaultdict[str, list[Message]] = defaultdict(list)
-    for message in composed:
-        if message.route.device_id is None and message.status is Status.QUEUED:
-            contacts[message.project_id].append(message)
-    found: dict[str, str] = {}
-    for project_id, waiting in contacts.items():
-        keys = [message.contact_key for message in waiting]
-        last = await message_rows.find_last_devices(tx, project_id, keys)
-        found |= {item.id: last[item.contact_key] for item in waiting if item.contact_key in last}
-    return found

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from gateway_hub.domain.lifecycle import Status
-from gateway_hub.domain.messages import Message, MessageError, Route
+from gateway_hub.domain.messages import Attempt, Message, MessageError, Route
 from gateway_hub.domain.reporting import move, release
 from gateway_hub.domain.silence import doubt
 from gateway_hub.services.device_states import DeviceStates
@@ -40,13 +40,21 @@ async def _release_waiting(
     """End what only those devices might send; give the rest back to its whole route."""
     queues = [Route(device_id=item).key("") for item in device_ids]
     waiting = await queue_rows.lock_waiting(tx, queues, limit=_AT_ONCE)
+    last = await attempt_rows.find_last_attempts(tx, waiting)
     changed: list[Message] = []
     for message in waiting:
         if message.route.device_id is not None:
-            changed.append(move(message, Status.FAILED, now, error=_DELETED))
+            changed.append(_end_undelivered(message, last.get(message.id), now))
             continue
         changed.append(await redirect(tx, states, release(message), now))
     return changed
+
+
+def _end_undelivered(message: Message, last: Attempt | None, now: datetime) -> Message:
+    """Return *message*, which nobody may send any more: failed, unless it may have been sent."""
+    if last is not None and last.status is Status.UNCERTAIN:
+        return move(message, Status.UNCERTAIN, now, error=message.error)
+    return move(message, Status.FAILED, now, error=_DELETED)
 
 
 async def _judge_held(

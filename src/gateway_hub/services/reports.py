@@ -11,6 +11,8 @@ from gateway_hub.domain.messages import Attempt, Message, ReportRecord
 from gateway_hub.domain.phone_posts import PhoneReport, QuarantinedItem, QuarantineKind
 from gateway_hub.domain.reporting import Outcome, apply_report, requeue
 from gateway_hub.domain.retries import may_resend, may_try_again, next_try_at
+from gateway_hub.services.device_states import DeviceStates
+from gateway_hub.services.doubts import redirect
 from gateway_hub.services.intake import Aside
 from gateway_hub.storage import attempts as attempt_rows
 from gateway_hub.storage import messages as message_rows
@@ -33,7 +35,7 @@ def expect(device: Device, reports: tuple[PhoneReport, ...]) -> tuple[Told, ...]
 
 
 async def record_reports(
-    tx: Transaction, told: Sequence[Told], aside: Aside, now: datetime
+    tx: Transaction, told: Sequence[Told], states: DeviceStates, aside: Aside, now: datetime
 ) -> list[Message]:
     """Apply the reports in their order and return the messages they are about.
 
@@ -53,7 +55,10 @@ async def record_reports(
             before = messages[attempt.message_id]
             outcome = apply_report(before, attempt, item.report, now)
             attempts[attempt.wire_id] = outcome.attempt
-            messages[attempt.message_id] = _after(before, outcome, now)
+            after = _after(before, outcome, now)
+            if after is not outcome.message:
+                after = await redirect(tx, states, after, now)
+            messages[attempt.message_id] = after
             heard.add(attempt.wire_id)
             records.append((item.id, attempt, _to_record(item.report, outcome.applied, now)))
         unknown = _find_unknown(item.report, known=attempt is not None)
@@ -82,7 +87,9 @@ def _after(before: Message, outcome: Outcome, now: datetime) -> Message:
         return message
     if message.status is Status.FAILED and may_try_again(message, now):
         return requeue(message, now, next_try_at(message.attempt_count, now))
-    if message.status is Status.CANCELLED and may_resend(message, now):
+    # What was deleted on the phone, and nobody had asked for, is not to be sent.
+    given_back = outcome.attempt.cancel_requested_at is not None
+    if message.status is Status.CANCELLED and given_back and may_resend(message, now):
         return requeue(message, now)
     return message
 

@@ -95,7 +95,7 @@ _ASKED_BACK = select(attempts.c.wire_id).where(
     attempts.c.device_id == bindparam("of_device"),
     attempts.c.cancel_requested_at > bindparam("since"),
     attempts.c.cancel_requested_at.is_not(None),
-    attempts.c.status.in_([Status.DISPATCHED, Status.ACCEPTED]),
+    attempts.c.status.in_([Status.DISPATCHED, Status.ACCEPTED, Status.UNCERTAIN]),
 )
 
 
@@ -150,6 +150,12 @@ async def find_current_attempt(tx: Transaction, message: Message) -> Attempt | N
     parameters = {"of_message": message.id, "of_number": message.attempt_count}
     row = (await tx.execute(_CURRENT_ATTEMPT, parameters)).one_or_none()
     return to_attempt(row) if row else None
+
+
+async def find_last_attempts(tx: Transaction, of: Iterable[Message]) -> dict[str, Attempt]:
+    """Return by message id the last attempt of each message that has had one."""
+    ids = [message.id for message in of if message.attempt_count]
+    return {attempt.message_id: attempt for attempt in await find_attempts(tx, ids)}
 
 
 async def lock_attempts(tx: Transaction, wire_ids: Iterable[str]) -> dict[str, Attempt]:

@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Executable, bindparam, delete, or_, select, update
+from sqlalchemy import Executable, bindparam, delete, func, or_, select, update
 from sqlalchemy.engine import Row
 
 from gateway_hub.domain.devices import Device, DeviceState, Protocol, SendLimit
@@ -244,9 +244,12 @@ async def save_states(tx: Transaction, states: Mapping[str, DeviceState]) -> Non
     if not states:
         return
     statement = insert_for(tx.dialect, device_states)
+    told = statement.excluded
+    # A process that has not heard of the start yet must not make it forgotten.
+    started_at = func.coalesce(told.app_started_at, device_states.c.app_started_at)
     upsert = statement.on_conflict_do_update(
         index_elements=["device_id"],
-        set_={name: statement.excluded[name] for name in _STATE_FIELDS},
+        set_={name: told[name] for name in _STATE_FIELDS} | {"app_started_at": started_at},
     )
     rows = [
         {"device_id": device_id} | {name: getattr(state, name) for name in _STATE_FIELDS}

@@ -133,6 +133,7 @@ device_states = Table(
     Column("poll_gap_ms", BigInteger),
     Column("takes_commands", Boolean),
     Column("phone_clock_high_at", UtcMoment()),
+    Column("app_started_at", UtcMoment()),
     Column("last_status", String(64)),
     # What the last events told, so that several processes tell a change once.
     Column("told_online", Boolean),

@@ -7,7 +7,7 @@ from sqlalchemy import bindparam, func, select, text
 
 from gateway_hub.domain.devices import LEASE_POLICIES
 from gateway_hub.domain.lifecycle import Status
-from gateway_hub.domain.silence import OFFER_AGAIN_FOR
+from gateway_hub.domain.silence import OFFER_AGAIN_FOR, SILENCE_LIMITS
 from gateway_hub.storage.tables import attempts
 from gateway_hub.storage.transactions import Transaction
 
@@ -39,12 +39,12 @@ _ASKED_BACK = (
     .where(
         attempts.c.cancel_requested_at > bindparam("since"),
         attempts.c.cancel_requested_at.is_not(None),
-        attempts.c.status.in_([Status.DISPATCHED, Status.ACCEPTED]),
+        attempts.c.status.in_([Status.DISPATCHED, Status.ACCEPTED, Status.UNCERTAIN]),
     )
     .distinct()
 )
 _NEVER = datetime.max.replace(tzinfo=UTC)
-_ASKED_FOR = max(policy.first for policy in LEASE_POLICIES.values())
+_ASKED_FOR = max(SILENCE_LIMITS.values())
 _LONGEST_LEASE = max(policy.longest for policy in LEASE_POLICIES.values())
 
 

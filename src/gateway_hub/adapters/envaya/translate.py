@@ -39,6 +39,10 @@ _VALIDATION_ERROR = re.compile(
 )
 _USER_AGENT = re.compile(r"EnvayaSMS/([^\s(]{1,32})(?: \(Android; SDK [0-9]+; (.+)\)\Z)?")
 
+# The app logs when, or that it does not, ask for messages: at its start, and when that is changed
+# in its settings (``setOutgoingMessageAlarm`` of ``App.java``).
+_STARTED = re.compile(r"[Cc]hecking for outgoing messages(?: every |\.)")
+
 _MAX_BATTERY = 100
 _MAX_INT32 = 2**31 - 1  # the app's own integers; a larger one is no fact
 _MAX_NETWORK = 32
@@ -177,6 +181,7 @@ def _facts(wire: WirePost, user_agent: str | None) -> PhoneFacts:
         phone_clock_at=_phone_clock(wire.now),
         status=_label(status, _MAX_STATUS),
         takes_commands=None if wire.version is None else uses_json(wire.version),
+        has_started=wire.action is Action.AMQP_STARTED or bool(_STARTED.search(wire.log)),
     )
 
 
