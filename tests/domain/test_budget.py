@@ -70,6 +70,14 @@ def test_queues_take_turns_within_a_priority() -> None:
     assert names(in_fair_order([flood, quiet])) == "q1 f1 q2 f2 f3 f4"
 
 
+@pytest.mark.parametrize(
+    ("start", "order"), [(0, "a1 b1 c1 a2 b2"), (1, "b1 c1 a1 b2 a2"), (5, "c1 a1 b1 a2 b2")]
+)
+def test_the_turns_begin_with_another_queue_each_time(start: int, order: str) -> None:
+    queues = [[message("a1"), message("a2")], [message("b1"), message("b2")], [message("c1")]]
+    assert names(in_fair_order(queues, start=start)) == order
+
+
 def test_nothing_is_lost_or_doubled_by_the_order() -> None:
     queues = [[message(f"{q}{n}", priority=n % 2) for n in range(q)] for q in range(6)]
     for queue in queues:

@@ -269,6 +269,43 @@ async def test_a_cap_on_recipients_lets_known_ones_through(world: World) -> None
     assert [offer.to for offer in (await world.poll(phone)).offers] == ["+255710000012"]
 
 
+async def test_a_cap_on_recipients_holds_up_no_known_one_behind_many_new_ones(
+    world: World,
+) -> None:
+    limit = SendLimit(segments=30, seconds=1800, recipients_per_month=1)
+    phone = await world.phone("a", send_limit=limit)
+    known = await world.submit(to="+255710000001")
+    assert wire_ids(await world.poll(phone)) == [known.id]
+    await world.poll(phone, report(known.id, Status.SENT))
+    for number in range(25):
+        await world.submit(to=f"+2557200000{number:02}", priority=1)
+    again = await world.submit(to="+255710000001")
+    assert wire_ids(await world.poll(phone)) == [again.id]
+    world.clock.now = world.clock.now.replace(month=world.clock.now.month + 1)
+    assert len(wire_ids(await world.poll(phone))) == 1
+
+
+async def test_a_small_budget_is_shared_between_tags_and_what_any_phone_may_send(
+    world: World,
+) -> None:
+    """The phone may send one at a time: no queue is always the one that it takes."""
+    tags = tuple(f"tag {number}" for number in range(4))
+    phone = await world.phone("a", tags=tags, send_limit=SendLimit(segments=1, seconds=60))
+    queues = {(await world.submit(to="+255710000001")).id: "any"}
+    for tag in tags:
+        for number in range(20):
+            to = f"+25571000{number:02}{tags.index(tag):02}"
+            queues[(await world.submit(to=to, route=Route(tag=tag))).id] = tag
+    took: set[str] = set()
+    for _ in range(60):
+        await world.pass_time(seconds=121)
+        given = wire_ids(await world.poll(phone))
+        took |= {queues[wire_id] for wire_id in given}
+        sent = (report(wire_id, Status.SENT) for wire_id in given)
+        await world.poll(phone, *sent, takes_work=False)
+    assert took == {"any", *tags}
+
+
 async def test_a_contact_hears_from_the_phone_that_last_talked_with_them(world: World) -> None:
     first, second = await world.phone("a"), await world.phone("b")
     sms = ForwardedMessage(MessageType.SMS, "+255710009999", "hi", "1")

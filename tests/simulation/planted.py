@@ -57,7 +57,7 @@ def _read_then_write() -> list[tuple[Any, str, Any]]:
     seen: dict[str, tuple[datetime, list[str]]] = {}
 
     async def lock_queue_heads(
-        tx: Transaction, names: Sequence[str], *, now: datetime, limit: int
+        tx: Transaction, names: Sequence[str], *, now: datetime, limit: int, **_wanted: Any
     ) -> list[list[Message]]:
         heads: list[list[Message]] = []
         for name in names:
@@ -119,8 +119,8 @@ def _count_messages() -> list[tuple[Any, str, Any]]:
 def _offer_expired() -> list[tuple[Any, str, Any]]:
     heads, has = queues.lock_queue_heads, queues.has_queued
 
-    async def lock_queue_heads(tx: Any, names: Any, *, now: datetime, limit: int) -> Any:
-        return await heads(tx, names, now=now - timedelta(hours=1), limit=limit)
+    async def lock_queue_heads(tx: Any, names: Any, *, now: datetime, **wanted: Any) -> Any:
+        return await heads(tx, names, now=now - timedelta(hours=1), **wanted)
 
     async def has_queued(tx: Any, names: Any, *, now: datetime) -> bool:
         return await has(tx, names, now=now - timedelta(hours=1))

@@ -80,17 +80,23 @@ def next_month(now: datetime) -> datetime:
     return (first + timedelta(days=32)).replace(day=1)
 
 
-def in_fair_order(queues: Iterable[Sequence[Message]]) -> list[Message]:
+def in_fair_order(queues: Iterable[Sequence[Message]], *, start: int = 0) -> list[Message]:
     """Return the heads of several queues as one list: highest priority first, oldest first within
-    one queue, the queues in turn, so that a flood in one tag does not hold up another."""
+    one queue, the queues in turn, so that a flood in one tag does not hold up another.
+
+    The turns begin with queue number *start*, counted round. Where there is room for less than a
+    turn, another *start* each time gives each queue its share.
+    """
     by_priority: dict[int, list[list[Message]]] = {}
     for queue in queues:
         for priority in sorted({message.priority for message in queue}):
-            alike = [message for message in queue if message.priority == priority]
-            by_priority.setdefault(priority, []).append(alike)
+            lane = [message for message in queue if message.priority == priority]
+            by_priority.setdefault(priority, []).append(lane)
     ordered: list[Message] = []
     for priority in sorted(by_priority, reverse=True):
-        for turn in zip_longest(*by_priority[priority]):
+        lanes = by_priority[priority]
+        first = start % len(lanes)
+        for turn in zip_longest(*lanes[first:], *lanes[:first]):
             ordered += [message for message in turn if message is not None]
     return ordered
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from zlib import crc32
 
 from gateway_hub.domain.budget import (
     Budget,
@@ -14,10 +15,12 @@ from gateway_hub.domain.budget import (
     next_month,
     take_what_fits,
 )
+from gateway_hub.domain.clock import to_epoch_ms
 from gateway_hub.domain.devices import Device
 from gateway_hub.domain.messages import Message
 from gateway_hub.storage import usage as usage_rows
 from gateway_hub.storage.offers import HeldOffer
+from gateway_hub.storage.queues import Confinement
 from gateway_hub.storage.transactions import Transaction
 
 
@@ -26,6 +29,14 @@ async def read_budget(tx: Transaction, device: Device, now: datetime) -> Budget:
     limit = device.effective_send_limit
     used = await usage_rows.sum_segments(tx, device.id, from_minute=first_minute(limit, now))
     return Budget(limit.segments, used)
+
+
+async def find_confinement(tx: Transaction, device: Device, now: datetime) -> Confinement | None:
+    """Return whom the device may still send to if that is only whom it has sent to this month."""
+    most = device.effective_send_limit.recipients_per_month
+    if most is None or await _recipients_left(tx, device, most, now) > 0:
+        return None
+    return Confinement(device.id, month_of(now))
 
 
 async def earliest_at(
@@ -54,7 +65,9 @@ async def choose(
 
     *budget* is what `read_budget` told in the same transaction.
     """
-    waiting = await _within_recipients(tx, device, in_fair_order(heads), now)
+    # By chance, and yet the same for all who ask at that moment: no queue is always the first.
+    start = crc32(f"{device.id} {to_epoch_ms(now)}".encode())
+    waiting = await _within_recipients(tx, device, in_fair_order(heads, start=start), now)
     chosen = take_what_fits(waiting, budget, most=most)
     segments = sum(message.segments or 1 for message in chosen)
     await usage_rows.add_segments(tx, device.id, minute=minute_of(now), segments=segments)
@@ -113,10 +126,9 @@ async def _within_recipients(
     most = device.effective_send_limit.recipients_per_month
     if most is None or not waiting:
         return waiting
-    month = month_of(now)
     contacts = {message.contact_key for message in waiting}
-    known = await usage_rows.find_known_recipients(tx, device.id, month, contacts)
-    room = most - await usage_rows.count_recipients(tx, device.id, month)
+    known = await usage_rows.find_known_recipients(tx, device.id, month_of(now), contacts)
+    room = await _recipients_left(tx, device, most, now)
     allowed: list[Message] = []
     for message in waiting:
         if message.contact_key not in known:
@@ -131,7 +143,11 @@ async def _within_recipients(
 async def _knows_or_may_learn(
     tx: Transaction, device: Device, contact_key: str, most: int, now: datetime
 ) -> bool:
-    month = month_of(now)
-    if await usage_rows.find_known_recipients(tx, device.id, month, [contact_key]):
+    if await usage_rows.find_known_recipients(tx, device.id, month_of(now), [contact_key]):
         return True
-    return await usage_rows.count_recipients(tx, device.id, month) < most
+    return await _recipients_left(tx, device, most, now) > 0
+
+
+async def _recipients_left(tx: Transaction, device: Device, most: int, now: datetime) -> int:
+    """Return to how many numbers more the device may send this month, of *most*."""
+    return most - await usage_rows.count_recipients(tx, device.id, month_of(now))

@@ -167,7 +167,10 @@ async def _claim(
     budget = await budgets.read_budget(tx, device, now)
     if budget.is_used_up:
         return []
-    heads = await queue_rows.lock_queue_heads(tx, served_queues(device), now=now, limit=room)
+    confined_to = await budgets.find_confinement(tx, device, now)
+    heads = await queue_rows.lock_queue_heads(
+        tx, served_queues(device), now=now, limit=room, confined_to=confined_to
+    )
     chosen = await budgets.choose(tx, device, heads, budget, now, most=room)
     claimed = [_dispatch(message, device, now) for message in chosen]
     attempts = [_first_offer(message, device, now) for message in claimed]

@@ -1,13 +1,15 @@
 """Messages that wait in queues: who is next, and whose time has come."""
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import bindparam, literal, or_, select, text
 
 from gateway_hub.domain.messages import Message
 from gateway_hub.storage.messages import LOCKED_MESSAGE, read_locked
-from gateway_hub.storage.tables import messages
+from gateway_hub.storage.tables import device_recipients, messages
 from gateway_hub.storage.transactions import Transaction
 
 # Written out, not bound: a planner uses a partial index only if it sees the condition itself.
@@ -22,6 +24,15 @@ _HEAD_OF_QUEUE = (
     .order_by(messages.c.priority.desc(), messages.c.id)
     .limit(bindparam("most"))
     .with_for_update(skip_locked=True)
+)
+_CONFINED_HEAD_OF_QUEUE = _HEAD_OF_QUEUE.where(
+    select(literal(1))
+    .where(
+        device_recipients.c.device_id == bindparam("of_device"),
+        device_recipients.c.month == bindparam("of_month"),
+        device_recipients.c.contact_key == messages.c.contact_key,
+    )
+    .exists()
 )
 _HAS_QUEUED = (
     select(literal(1))
@@ -55,17 +66,35 @@ _EXPIRED_WAITING = (
 )
 
 
+@dataclass(frozen=True, slots=True)
+class Confinement:
+    """Only to whom the device has sent in *month*: it may send to nobody new."""
+
+    device_id: str
+    month: str
+
+
 async def lock_queue_heads(
-    tx: Transaction, queues: Iterable[str], *, now: datetime, limit: int
+    tx: Transaction,
+    queues: Iterable[str],
+    *,
+    now: datetime,
+    limit: int,
+    confined_to: Confinement | None = None,
 ) -> list[list[Message]]:
     """Return the *limit* best messages of each of *queues*: highest priority first, then oldest.
 
-    They are locked until the end of the transaction; what another process has locked is left out,
-    so that two never get the same.
+    Those to others than *confined_to* are passed over. They are locked until the end of the
+    transaction; what another process has locked is left out, so that two never get the same.
     """
     heads: list[list[Message]] = []
+    statement = _HEAD_OF_QUEUE
+    parameters: dict[str, Any] = {"now": now, "most": limit}
+    if confined_to is not None:
+        statement = _CONFINED_HEAD_OF_QUEUE
+        parameters |= {"of_device": confined_to.device_id, "of_month": confined_to.month}
     for queue in queues:
-        rows = await tx.execute(_HEAD_OF_QUEUE, {"queue": queue, "now": now, "most": limit})
+        rows = await tx.execute(statement, parameters | {"queue": queue})
         heads.append(read_locked(tx, rows))
     return heads
 

@@ -316,6 +316,22 @@ def test_what_makes_no_sense_is_not_told(facts: dict[str, str]) -> None:
     assert translate({"action": "outgoing", **facts}, user_agent=None).facts == PhoneFacts()
 
 
+@pytest.mark.parametrize(
+    ("fields", "started"),
+    [
+        ({"log": "[9:01 AM]\nChecking for outgoing messages every 60 sec\n"}, True),
+        ({"log": "[9:01 AM]\nNot checking for outgoing messages.\nReceived SMS\n"}, True),
+        ({"log": "[9:01 AM]\nChecking for outgoing messages\n"}, False),
+        ({"log": "[9:01 AM]\nChecking for messages\n"}, False),
+        ({"log": ""}, False),
+        ({"action": "amqp_started", "consumer_tag": "x"}, True),
+    ],
+)
+def test_a_start_of_the_app_is_read_from_its_log(fields: dict[str, str], started: bool) -> None:
+    facts = translate({"action": "outgoing", "version": "30", **fields}).facts
+    assert facts.has_started is started
+
+
 def test_a_long_network_name_is_cut() -> None:
     assert translate({"action": "test", "network": "\x00" + "x" * 40}).facts.network == (
         "\ufffd" + "x" * 31
