@@ -73,6 +73,37 @@ async def test_the_devices_that_could_send_it_are_told_with_their_time(
     assert (await admin.post("/v1/messages/estimate", json=other)).json()["devices"] == []
 
 
+@pytest.mark.parametrize(
+    ("asked", "code"),
+    [
+        ({"to": "nobody", "text": "x"}, "not_a_number"),
+        ({"to": "+255712345678", "text": "\x01"}, "unsendable_character"),
+        ({"to": "+255712345678", "text": "x" * 39_000}, "text_too_long"),
+    ],
+)
+async def test_what_cannot_be_sent_is_not_estimated(
+    admin: httpx.AsyncClient, asked: dict[str, str], code: str
+) -> None:
+    for path in ("/v1/messages", "/v1/messages/estimate"):
+        answer = await admin.post(path, json=asked)
+        assert answer.status_code == 422
+        assert [error["code"] for error in answer.json()["errors"]] == [code]
+
+
+async def test_a_national_number_is_known_as_in_the_country_of_the_phone_that_is_named(
+    hub: Hub, admin: httpx.AsyncClient
+) -> None:
+    project = await hub.access.ensure_default_project()
+    device = await phones.register(hub, project.id)
+    limit = {"send_limit": {"segments": 100, "seconds": 600, "recipients_per_month": 1}}
+    await admin.patch(f"/v1/devices/{device.id}", json={"region": "TZ", **limit})
+    asked = {"to": "0712345678", "text": "x", "route": {"device_id": device.id}}
+    await admin.post("/v1/messages", json=asked)
+    await phones.poll(hub, (await hub.devices.get(project.id, device.id)).device)
+    told = (await admin.post("/v1/messages/estimate", json=asked)).json()
+    assert told["earliest_at"] == NOON
+
+
 async def test_a_number_too_many_this_month_waits_for_the_next(
     hub: Hub, admin: httpx.AsyncClient
 ) -> None:

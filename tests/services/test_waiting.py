@@ -81,6 +81,61 @@ async def test_a_message_waits_for_the_device_that_last_talked_with_its_contact(
     assert await _until(hub, message) == clock.now + timedelta(minutes=5)
 
 
+async def test_a_message_does_not_wait_for_a_device_that_may_not_send_it(
+    hub: Hub, clock: FakeClock
+) -> None:
+    """It would be told a time at which nothing happens."""
+    phone = await register(hub, send_limit=SendLimit(1, 3600))
+    await phone.post(messages=[sms("1", contact="+255710000001")])
+    first = await submit(hub, phone.project_id, to="+255710000002")
+    assert await phone.poll() == [first.id]
+    message = await submit(hub, phone.project_id)
+    assert (await get(hub, message)).message.preferred_until is not None
+    assert await _reason(hub, message) == "budget"
+    assert await _until(hub, message) == clock.now + timedelta(minutes=61)
+
+
+async def test_a_message_waits_no_longer_than_until_it_expires(hub: Hub, clock: FakeClock) -> None:
+    project_id = await _project(hub)
+    expires_at = clock.now + timedelta(hours=1)
+    message = await submit(hub, project_id, expires_at=expires_at)
+    assert (await _reason(hub, message), await _until(hub, message)) == ("no_device", expires_at)
+    later = await submit(
+        hub, project_id, expires_at=expires_at, send_at=clock.now + timedelta(minutes=9)
+    )
+    assert await _until(hub, later) == later.send_at
+
+
+async def test_what_arrived_waits_for_nothing_whatever_another_attempt_does(
+    hub: Hub, clock: FakeClock
+) -> None:
+    phone = await register(hub)
+    message = await submit(hub, phone.project_id, max_attempts=2)
+    await phone.poll()
+    await phone.report(message.id, "FAILED")
+    clock.advance(minutes=1)
+    await _run_due(hub)
+    (second,) = await phone.poll()
+    assert second != message.id
+    await phone.report(message.id, "DELIVERED")
+    assert await _explain(hub, message) is None
+
+
+async def test_who_is_away_is_told_with_when_it_was_seen(hub: Hub, clock: FakeClock) -> None:
+    phone, paused = await register(hub), await register(hub)
+    message = await submit(hub, phone.project_id, to="+255710000001")
+    waiting = await _explain(hub, message)
+    assert waiting is not None
+    assert waiting.detail == "Devices that may send it: 0 paused, 2 away, never seen."
+    await phone.poll(takes_work=False)
+    await _change(paused, paused=True)
+    clock.advance(hours=1)
+    waiting = await _explain(hub, message)
+    assert waiting is not None
+    seen = "last seen 2026-03-01T12:00:00.000Z"
+    assert waiting.detail == f"Devices that may send it: 1 paused, 1 away, {seen}."
+
+
 @pytest.mark.parametrize("tag", [None, "clinic"])
 async def test_a_message_waits_where_its_route_has_no_device(hub: Hub, tag: str | None) -> None:
     other = await hub.access.create_project("other", None)
@@ -153,7 +208,7 @@ async def test_a_message_to_one_number_too_many_waits_for_the_next_month(
     known = await submit(hub, phone.project_id, to="+255710000001", device=phone.device)
     assert await _reason(hub, known) == "turn"
     stranger = await submit(hub, phone.project_id, to="+255710000002", device=phone.device)
-    assert await _reason(hub, stranger) == "budget"
+    assert await _reason(hub, stranger) == "recipients"
     assert (await _until(hub, stranger)).isoformat() == "2027-01-01T00:00:00+00:00"
 
 
@@ -203,7 +258,8 @@ async def test_what_was_asked_back_waits_for_the_phone_s_answer(hub: Hub, clock:
     await phone.report(message.id, "failed")
     assert await _reason(hub, message) == "cancel_confirmation"
     clock.advance(minutes=10)
-    assert await _reason(hub, message) == "phone_report"
+    assert await _reason(hub, message) == "cancel_confirmation"
+    assert await _until(hub, message) == clock.now + timedelta(hours=25, minutes=50)
     await phone.report(message.id, "cancelled")
     assert await _explain(hub, message) is None
 

@@ -19,6 +19,7 @@ from gateway_hub.domain.messages import (
     Route,
 )
 from gateway_hub.domain.segments import Encoding
+from gateway_hub.domain.silence import NEVER
 from gateway_hub.domain.waiting import WaitingFor, WaitReason
 
 
@@ -58,7 +59,9 @@ class AttemptResponse(BaseModel):
     offers: int = Field(description="How often the device was given it.")
     first_offered_at: Moment
     last_offered_at: Moment
-    lease_until: Moment
+    lease_until: Moment | None = Field(
+        description="Until when the phone has to say a word of it; null: it is not asked again."
+    )
     error: MessageErrorResponse | None
 
 
@@ -127,7 +130,8 @@ class WaitingForResponse(BaseModel):
     reason: WaitReason
     detail: str
     until: Moment | None = Field(
-        description="When something happens at the latest, if that is set."
+        description="When something happens at the latest, if that is set; "
+        "for `budget` and `recipients`, at the earliest."
     )
 
 
@@ -235,7 +239,7 @@ def _to_attempt(attempt: Attempt) -> AttemptResponse:
         offers=attempt.offers,
         first_offered_at=attempt.first_offered_at,
         last_offered_at=attempt.last_offered_at,
-        lease_until=attempt.lease_until,
+        lease_until=None if attempt.lease_until >= NEVER else attempt.lease_until,
         error=_to_error(attempt.error),
     )
 

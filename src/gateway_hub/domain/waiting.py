@@ -20,6 +20,7 @@ class WaitReason(StrEnum):
     DEVICES_PAUSED = "devices_paused"
     DEVICES_OFFLINE = "devices_offline"
     BUDGET = "budget"
+    RECIPIENTS = "recipients"
     TURN = "turn"
     PHONE_REPORT = "phone_report"
     CANCEL_CONFIRMATION = "cancel_confirmation"
@@ -28,7 +29,10 @@ class WaitReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class WaitingFor:
-    """Why a message waits, in words for people too; *until* something happens at the latest."""
+    """Why a message waits, in words for people too.
+
+    *until* something happens at the latest; room in a budget there is then at the earliest.
+    """
 
     reason: WaitReason
     detail: str
@@ -50,17 +54,31 @@ def explain_held(attempt: Attempt, protocol: Protocol, now: datetime) -> Waiting
         return WaitingFor(WaitReason.DELIVERY_REPORT, detail)
     asked_at = attempt.cancel_requested_at
     if asked_at is not None and attempt.status in {Status.DISPATCHED, Status.ACCEPTED}:
-        until = asked_at + LEASE_POLICIES[protocol].first
-        if now < until:
-            detail = "The phone was asked to give it back, and has until then to say so."
-            return WaitingFor(WaitReason.CANCEL_CONFIRMATION, detail, until)
+        return _explain_asked_back(attempt, protocol, asked_at)
     if attempt.status is Status.DISPATCHED:
         return _explain_lease(attempt, now)
     if attempt.status in {Status.ACCEPTED, Status.PENDING}:
-        detail = "The phone works on it; after that time without a word nobody knows its fate."
-        until = attempt.last_sign_at + SILENCE_LIMITS[protocol]
-        return WaitingFor(WaitReason.PHONE_REPORT, detail, until)
+        return _explain_work(attempt, protocol)
     return None
+
+
+def _explain_asked_back(attempt: Attempt, protocol: Protocol, asked_at: datetime) -> WaitingFor:
+    if attempt.status is Status.DISPATCHED:
+        detail = "The phone was asked to give it back, and has until then to say so."
+        until = asked_at + LEASE_POLICIES[protocol].first
+    else:
+        detail = "The phone tries to send it, and is asked to give it back whenever it asks."
+        until = attempt.last_sign_at + SILENCE_LIMITS[protocol]
+    return WaitingFor(WaitReason.CANCEL_CONFIRMATION, detail, until)
+
+
+def _explain_work(attempt: Attempt, protocol: Protocol) -> WaitingFor:
+    until = attempt.last_sign_at + SILENCE_LIMITS[protocol]
+    if attempt.last_failed_at is not None:
+        detail = "The phone tries again by itself; without a word until then it has failed."
+    else:
+        detail = "The phone works on it; after that time without a word nobody knows its fate."
+    return WaitingFor(WaitReason.PHONE_REPORT, detail, until)
 
 
 def _explain_lease(attempt: Attempt, now: datetime) -> WaitingFor:

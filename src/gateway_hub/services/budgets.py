@@ -46,10 +46,19 @@ async def earliest_at(
     limit = device.effective_send_limit
     used = await usage_rows.list_segments(tx, device.id, from_minute=first_minute(limit, now))
     fits_at = earliest_fit(limit, used, segments, now)
-    most = limit.recipients_per_month
-    if most is None or await _knows_or_may_learn(tx, device, contact_key, most, now):
+    if await may_send_to(tx, device, contact_key, now):
         return fits_at
     return max(fits_at, next_month(now))
+
+
+async def may_send_to(tx: Transaction, device: Device, contact_key: str, now: datetime) -> bool:
+    """Say whether the device's cap on recipients allows that contact this month."""
+    most = device.effective_send_limit.recipients_per_month
+    if most is None:
+        return True
+    if await usage_rows.find_known_recipients(tx, device.id, month_of(now), [contact_key]):
+        return True
+    return await _recipients_left(tx, device, most, now) > 0
 
 
 async def choose(
@@ -138,14 +147,6 @@ async def _within_recipients(
             known.add(message.contact_key)
         allowed.append(message)
     return allowed
-
-
-async def _knows_or_may_learn(
-    tx: Transaction, device: Device, contact_key: str, most: int, now: datetime
-) -> bool:
-    if await usage_rows.find_known_recipients(tx, device.id, month_of(now), [contact_key]):
-        return True
-    return await _recipients_left(tx, device, most, now) > 0
 
 
 async def _recipients_left(tx: Transaction, device: Device, most: int, now: datetime) -> int:

@@ -11,7 +11,7 @@ from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Direction, Message, MessageDraft, MessageType
 from gateway_hub.domain.numbers import contact_key, is_dialable, to_e164
 from gateway_hub.domain.reporting import move
-from gateway_hub.domain.segments import MAX_OUTBOUND_SEGMENTS, segment
+from gateway_hub.domain.segments import MAX_OUTBOUND_SEGMENTS, Segmentation, segment
 from gateway_hub.domain.text import find_unsendable
 from gateway_hub.services.idempotency import Once
 from gateway_hub.services.tag_limits import confine, is_within
@@ -91,19 +91,12 @@ def compose(
     now: datetime,
 ) -> Message:
     """Return the message *draft* asks for. Raises InvalidInputError."""
-    _check_recipient(draft.to)
+    check_recipient(draft.to)
     _check_times(draft, now)
     device = _named_device(draft.route.device_id, project, devices)
-    size = segment(_checked_text(draft.text))
-    if size.segments > MAX_OUTBOUND_SEGMENTS:
-        raise InvalidInputError.of_field(
-            "/text",
-            "text_too_long",
-            f"The text needs more than {MAX_OUTBOUND_SEGMENTS} SMS segments.",
-        )
+    size = measure(draft.text)
     waits = draft.send_at is not None and draft.send_at > now
-    # A national number is dialled as in the country of the phone that sends it.
-    region = (device.region if device else None) or project.region
+    region = find_region(device, project)
     message = Message(
         id=message_id,
         project_id=project.id,
@@ -133,11 +126,29 @@ def compose(
     return replace(message, reached=move(message, message.status, now).reached)
 
 
-def _check_recipient(to: str) -> None:
+def check_recipient(to: str) -> None:
+    """Raise InvalidInputError for what no phone could dial."""
     if not is_dialable(to):
         raise InvalidInputError.of_field(
             "/to", "not_a_number", "The recipient must be a phone number or a short code."
         )
+
+
+def measure(text: str) -> Segmentation:
+    """Return the size of *text*. Raises InvalidInputError for what no SMS could carry."""
+    size = segment(_checked_text(text))
+    if size.segments > MAX_OUTBOUND_SEGMENTS:
+        raise InvalidInputError.of_field(
+            "/text",
+            "text_too_long",
+            f"The text needs more than {MAX_OUTBOUND_SEGMENTS} SMS segments.",
+        )
+    return size
+
+
+def find_region(named: Device | None, project: Project) -> str | None:
+    """Return the country in which national numbers are dialled: of the phone if it is *named*."""
+    return (named.region if named else None) or project.region
 
 
 def _named_device(

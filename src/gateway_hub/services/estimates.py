@@ -7,10 +7,11 @@ from gateway_hub.domain.clock import Clock
 from gateway_hub.domain.devices import Device
 from gateway_hub.domain.messages import Route
 from gateway_hub.domain.numbers import contact_key
-from gateway_hub.domain.segments import Segmentation, segment, transliterate
+from gateway_hub.domain.segments import Segmentation, transliterate
 from gateway_hub.services import budgets
 from gateway_hub.services.candidates import iterate_serving
 from gateway_hub.services.device_states import DeviceStates
+from gateway_hub.services.drafts import check_recipient, find_region, measure
 from gateway_hub.services.tag_limits import confine, is_within
 from gateway_hub.storage import projects as project_rows
 from gateway_hub.storage.database import Database
@@ -62,20 +63,25 @@ class Estimates:
     ) -> Estimate:
         """Return what sending *text*, or its plainer form, to *to* along *route* would take now.
 
-        *tag*: what the caller is limited to. Raises TagLimitedError for a route beyond it.
+        *tag*: what the caller is limited to. Raises TagLimitedError for a route beyond it, and
+        InvalidInputError for a message that nobody could send.
         """
         allowed = confine(route, tag)
         plain = transliterate(text)
-        size = segment(plain if transliterated else text)
+        check_recipient(to)
+        size = measure(plain if transliterated else text)
 
         async def query(tx: Transaction) -> list[Candidate]:
             now = self._clock()
             project = await project_rows.find_project(tx, project_id)
-            contact = contact_key(to, project.region if project else None)
             candidates: list[Candidate] = []
+            if project is None:
+                return candidates
             async for device in iterate_serving(tx, project_id, allowed):
                 if device.paused or not is_within(device, tag):
                     continue
+                named = device if allowed.device_id is not None else None
+                contact = contact_key(to, find_region(named, project))
                 earliest_at = await budgets.earliest_at(tx, device, size.segments, contact, now)
                 candidates.append(Candidate(device, self._states.is_online(device), earliest_at))
                 if len(candidates) == MOST_CANDIDATES:
