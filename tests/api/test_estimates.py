@@ -78,7 +78,7 @@ async def test_the_devices_that_could_send_it_are_told_with_their_time(
     [
         ({"to": "nobody", "text": "x"}, "not_a_number"),
         ({"to": "+255712345678", "text": "\x01"}, "unsendable_character"),
-        ({"to": "+255712345678", "text": "x" * 39_000}, "text_too_long"),
+        ({"to": "+255712345678", "text": "ж" * 6_800}, "text_too_long"),
     ],
 )
 async def test_what_cannot_be_sent_is_not_estimated(
