@@ -37,7 +37,7 @@ class _Move:
 class _SoFar:
     """What the history has come to: how far each has got, and when attempts failed."""
 
-    reached: dict[str, int] = field(default_factory=dict)
+    reached: dict[tuple[str, str], int] = field(default_factory=dict)
     failed_at: dict[tuple[str, int], datetime] = field(default_factory=dict)
 
 
@@ -48,17 +48,19 @@ def judge(case: Case) -> None:
         move = _Move(START + timedelta(milliseconds=at_ms), *rest)
         if move.kind == "attempt":
             _follow_attempt(case, so_far, move)
+        # A message and its first attempt have one id.
+        key = move.kind, move.id
         comes_due = (move.was, move.became) == ("scheduled", "queued")
         if move.was is None:
-            so_far.reached[move.id] = _RANK[move.became]
+            so_far.reached[key] = _RANK[move.became]
         elif move.kind == "message" and move.became in _WAITING and not comes_due:
             _judge_start_over(case, move)
-            so_far.reached[move.id] = _RANK[move.became]
-        elif _is_backward(move, so_far.reached[move.id]):
+            so_far.reached[key] = _RANK[move.became]
+        elif _is_backward(move, so_far.reached[key]):
             name = case.name(move.id) if move.kind == "message" else case.name_wire(move.id)
             case.fault("backward", f"{move.kind} {name}: {move.was} to {move.became}")
-        reached = so_far.reached[move.id]
-        so_far.reached[move.id] = max(reached, _RANK.get(move.became, 0))
+        reached = so_far.reached[key]
+        so_far.reached[key] = max(reached, _RANK.get(move.became, 0))
 
 
 def _is_backward(move: _Move, reached: int) -> bool:
