@@ -131,7 +131,7 @@ class DeviceResponse(BaseModel):
     send_limit: SendLimitResponse
     server_url: str | None
     region: str | None
-    paused: bool = Field(description="Whether it is given nothing to send.")
+    paused: bool = Field(description="Whether it is given nothing new to send.")
     online: bool
     last_seen_at: Moment | None
     app_version: str | None

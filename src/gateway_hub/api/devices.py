@@ -101,7 +101,7 @@ async def update_device(
     response: Response,
     http_request: Request,
 ) -> DeviceResponse:
-    """Change the given fields; a paused device reports and forwards, but is given nothing."""
+    """Change the given fields; a paused device reports and forwards, but is given nothing new."""
     expected = find_expected(http_request)
     changes = request.to_changes()
     if changes:

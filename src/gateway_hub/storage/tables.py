@@ -17,6 +17,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    TextClause,
     UniqueConstraint,
     text,
 )
@@ -37,6 +38,14 @@ metadata = MetaData(
         "pk": "pk_%(table_name)s",
     }
 )
+
+
+def _partial_index(
+    name: str, *columns: str | TextClause, where: str, unique: bool = False
+) -> Index:
+    """Return an index over the rows that meet a condition, in the words of both databases."""
+    condition = text(where)
+    return Index(name, *columns, unique=unique, sqlite_where=condition, postgresql_where=condition)
 
 
 def _one_of(column: str, values: type[StrEnum]) -> CheckConstraint:
@@ -189,47 +198,37 @@ messages = Table(
     Index(None, "project_id", "id"),
     Index(None, "project_id", "contact_key", "id"),
     Index(None, "device_id", "id"),
-    Index(
+    _partial_index(
         "ix_messages_queue",
         "queue",
         text("priority DESC"),
         "id",
-        sqlite_where=text("status = 'queued'"),
-        postgresql_where=text("status = 'queued'"),
+        where="status = 'queued'",
     ),
-    Index(
-        "ix_messages_due",
-        "due_at",
-        sqlite_where=text("status = 'scheduled'"),
-        postgresql_where=text("status = 'scheduled'"),
-    ),
-    Index(
+    _partial_index("ix_messages_due", "due_at", where="status = 'scheduled'"),
+    _partial_index(
         "ix_messages_expiring",
         "expires_at",
-        sqlite_where=text("status IN ('scheduled', 'queued') AND expires_at IS NOT NULL"),
-        postgresql_where=text("status IN ('scheduled', 'queued') AND expires_at IS NOT NULL"),
+        where="status IN ('scheduled', 'queued') AND expires_at IS NOT NULL",
     ),
-    Index(
+    _partial_index(
         "ix_messages_preferred",
         "preferred_until",
-        sqlite_where=text("status = 'queued' AND preferred_until IS NOT NULL"),
-        postgresql_where=text("status = 'queued' AND preferred_until IS NOT NULL"),
+        where="status = 'queued' AND preferred_until IS NOT NULL",
     ),
-    Index(
+    _partial_index(
         "ix_messages_ended",
         "project_id",
         "status",
         "id",
-        sqlite_where=text("status IN ('failed', 'uncertain', 'cancelled', 'expired')"),
-        postgresql_where=text("status IN ('failed', 'uncertain', 'cancelled', 'expired')"),
+        where="status IN ('failed', 'uncertain', 'cancelled', 'expired')",
     ),
-    Index(
+    _partial_index(
         "ix_messages_reference",
         "project_id",
         "reference",
         "id",
-        sqlite_where=text("reference IS NOT NULL"),
-        postgresql_where=text("reference IS NOT NULL"),
+        where="reference IS NOT NULL",
     ),
 )
 
@@ -270,44 +269,34 @@ attempts = Table(
     Column("inbound_message_id", id_type()),
     _one_of("status", Status),
     UniqueConstraint("message_id", "number"),
-    Index(
+    _partial_index(
         "ix_attempts_lease",
         "device_id",
         "lease_until",
-        sqlite_where=text("status IN ('dispatched', 'uncertain')"),
-        postgresql_where=text("status IN ('dispatched', 'uncertain')"),
+        where="status IN ('dispatched', 'uncertain')",
     ),
-    Index(
-        "ix_attempts_overdue",
-        "lease_until",
-        sqlite_where=text("status = 'dispatched'"),
-        postgresql_where=text("status = 'dispatched'"),
-    ),
-    Index(
+    _partial_index("ix_attempts_overdue", "lease_until", where="status = 'dispatched'"),
+    _partial_index(
         "ix_attempts_working",
         "last_sign_at",
-        sqlite_where=text("status IN ('accepted', 'pending')"),
-        postgresql_where=text("status IN ('accepted', 'pending')"),
+        where="status IN ('accepted', 'pending')",
     ),
-    Index(
+    _partial_index(
         "ix_attempts_cancel",
         "device_id",
         "cancel_requested_at",
-        sqlite_where=text("cancel_requested_at IS NOT NULL"),
-        postgresql_where=text("cancel_requested_at IS NOT NULL"),
+        where="cancel_requested_at IS NOT NULL",
     ),
-    Index(
+    _partial_index(
         "ix_attempts_request",
         "device_id",
         "request_key",
-        sqlite_where=text("status IN ('dispatched', 'uncertain') AND request_key IS NOT NULL"),
-        postgresql_where=text("status IN ('dispatched', 'uncertain') AND request_key IS NOT NULL"),
+        where="status IN ('dispatched', 'uncertain') AND request_key IS NOT NULL",
     ),
-    Index(
+    _partial_index(
         "ix_attempts_inbound",
         "inbound_message_id",
-        sqlite_where=text("inbound_message_id IS NOT NULL"),
-        postgresql_where=text("inbound_message_id IS NOT NULL"),
+        where="inbound_message_id IS NOT NULL",
     ),
 )
 
@@ -410,12 +399,7 @@ message_counts = Table(
     Column("segments", Integer, nullable=False),
     _one_of("direction", Direction),
     _one_of("status", Status),
-    Index(
-        "ix_message_counts_unfolded",
-        "hour",
-        sqlite_where=text("shard <> 0"),
-        postgresql_where=text("shard <> 0"),
-    ),
+    _partial_index("ix_message_counts_unfolded", "hour", where="shard <> 0"),
 )
 
 idempotency_keys = Table(
@@ -493,13 +477,12 @@ webhook_endpoints = Table(
     _one_of("kind", EndpointKind),
     _one_of("state", EndpointState),
     Index(None, "project_id", "id"),
-    Index(
+    _partial_index(
         "ix_webhook_endpoints_callback",
         "project_id",
         "url",
         unique=True,
-        sqlite_where=text("kind = 'callback' AND deleted_at IS NULL"),
-        postgresql_where=text("kind = 'callback' AND deleted_at IS NULL"),
+        where="kind = 'callback' AND deleted_at IS NULL",
     ),
 )
 
@@ -525,28 +508,20 @@ webhook_deliveries = Table(
     _one_of("status", DeliveryStatus),
     Index("ix_webhook_deliveries_event", "event_id", "endpoint_id", unique=True),
     Index(None, "endpoint_id", "id"),
-    Index(
+    _partial_index(
         "ix_webhook_deliveries_due",
         "endpoint_id",
         "next_attempt_at",
-        sqlite_where=text("status = 'pending'"),
-        postgresql_where=text("status = 'pending'"),
+        where="status = 'pending'",
     ),
-    Index(
+    _partial_index(
         "ix_webhook_deliveries_order",
         "endpoint_id",
         "message_id",
         "event_seq",
-        sqlite_where=text("status = 'pending'"),
-        postgresql_where=text("status = 'pending'"),
+        where="status = 'pending'",
     ),
-    Index(
-        "ix_webhook_deliveries_dead",
-        "endpoint_id",
-        "id",
-        sqlite_where=text("status = 'dead'"),
-        postgresql_where=text("status = 'dead'"),
-    ),
+    _partial_index("ix_webhook_deliveries_dead", "endpoint_id", "id", where="status = 'dead'"),
 )
 
 webhook_attempts = Table(
