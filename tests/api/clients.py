@@ -6,11 +6,8 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx
-from fastapi import FastAPI
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway_hub import __version__
-from gateway_hub.api.application import install_api
 from gateway_hub.domain.access import Scope as KeyScope
 from gateway_hub.services.hub import Hub
 
@@ -19,19 +16,6 @@ REQUEST_ID = "request-0001"
 STREAM = "/v1/events/stream"
 BASE_URL = "http://hub.example.test"
 ALL_BUT_ADMIN = tuple(scope for scope in KeyScope if scope is not KeyScope.ADMIN)
-
-
-def build_application(hub: Hub, public_urls: Sequence[str] = ()) -> FastAPI:
-    """Return an application with the API of *hub* in it, as the real one has."""
-    app = FastAPI(
-        title="gateway-hub",
-        version=__version__,
-        docs_url=None,
-        redoc_url=None,
-        redirect_slashes=False,
-    )
-    install_api(app, hub, public_urls)
-    return app
 
 
 def named(app: ASGIApp) -> ASGIApp:

@@ -9,11 +9,12 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
+from gateway_hub.api.application import create_api
 from gateway_hub.api.context import set_context
 from gateway_hub.domain.clock import system_clock
 from gateway_hub.services.hub import Hub, HubOptions
 from gateway_hub.services.secrets import SecretBox
-from tests.api.clients import OPERATOR_TOKEN, build_application, connect
+from tests.api.clients import OPERATOR_TOKEN, connect
 
 
 @pytest.fixture(scope="session")
@@ -36,7 +37,7 @@ async def shared_hub(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[
 @pytest.fixture(scope="session")
 def shared_app(shared_hub: Hub) -> FastAPI:
     """The API of the shared hub."""
-    return build_application(shared_hub)
+    return create_api(shared_hub)
 
 
 @pytest.fixture
@@ -49,7 +50,7 @@ async def shared(shared_app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
 @pytest.fixture(scope="session")
 def reused_app(shared_hub: Hub) -> FastAPI:
     """An application that serves one hub after another."""
-    return build_application(shared_hub)
+    return create_api(shared_hub)
 
 
 @pytest.fixture

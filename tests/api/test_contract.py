@@ -16,10 +16,11 @@ from schemathesis.config import SchemathesisConfig
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway_hub.api.application import create_api
 from gateway_hub.app import create_app, create_hub
 from gateway_hub.settings import Settings
 from tests.api.belongings import furnish
-from tests.api.clients import OPERATOR_TOKEN, build_application, connect
+from tests.api.clients import OPERATOR_TOKEN, connect
 from tests.api.write_openapi import describe_api
 
 # The hub runs beside, in a thread of its own, and may draw at any moment.
@@ -141,7 +142,7 @@ async def _furnish(settings: Settings) -> dict[str, str]:
     hub = create_hub(settings, operator_token=OPERATOR_TOKEN)
     await hub.start()
     try:
-        async with connect(build_application(hub), OPERATOR_TOKEN) as owner:
+        async with connect(create_api(hub), OPERATOR_TOKEN) as owner:
             return await furnish(hub, owner, "default", "clinic-a")
     finally:
         await hub.stop()

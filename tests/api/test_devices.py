@@ -5,11 +5,12 @@ from typing import Any
 import httpx
 import pytest
 
+from gateway_hub.api.application import create_api
 from gateway_hub.domain.devices import Protocol
 from gateway_hub.services.devices import DeviceDraft
 from gateway_hub.services.hub import Hub
 from tests.api import phones
-from tests.api.clients import OPERATOR_TOKEN, build_application, connect, problem_of, refused_fields
+from tests.api.clients import OPERATOR_TOKEN, connect, problem_of, refused_fields
 from tests.conftest import FakeClock
 
 DEVICE = [
@@ -84,7 +85,7 @@ async def test_a_phone_that_is_set_up_already_is_taken_over(
 
 async def test_the_configured_url_goes_before_that_of_the_request(shared_hub: Hub) -> None:
     urls = ["https://sms.example.org/hub/", "http://192.0.2.1:8080"]
-    app = build_application(shared_hub, urls)
+    app = create_api(shared_hub, urls)
     async with connect(app, OPERATOR_TOKEN) as client:
         made = (await client.post("/v1/devices", json=ENVAYA)).json()
     assert made["setup"]["server_url"] == "https://sms.example.org/hub/envaya"

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import text
 
+from gateway_hub.api.application import create_api
 from gateway_hub.domain.access import Scope
 from gateway_hub.domain.messages import MessageDraft
 from gateway_hub.services.hub import Hub, HubOptions
@@ -19,7 +20,6 @@ from gateway_hub.storage.transactions import Transaction
 from tests.api import phones
 from tests.api.clients import (
     OPERATOR_TOKEN,
-    build_application,
     connect,
     make_key,
     problem_of,
@@ -202,7 +202,7 @@ async def test_a_key_may_be_written_in_quotes(hub: Hub, admin: httpx.AsyncClient
 
 async def test_callers_and_routes_have_their_own_keys(hub: Hub, admin: httpx.AsyncClient) -> None:
     secrets = [await make_key(hub, [Scope.MESSAGES_WRITE]) for _ in range(2)]
-    app = build_application(hub)
+    app = create_api(hub)
     for secret in secrets:
         async with connect(app, secret) as client:
             assert (await _post(client, "/v1/messages", GOOD)).status_code == 201
@@ -242,7 +242,7 @@ async def test_a_repeat_that_comes_too_early_is_told_to_wait(
 async def test_many_at_once_have_one_effect(hub: Hub, make_hub: MakeHub, database_url: str) -> None:
     """Two processes on PostgreSQL: the database decides between them, and the later one waits."""
     hubs = [hub] if database_url.startswith("sqlite") else [hub, await make_hub()]
-    clients = [connect(build_application(each), OPERATOR_TOKEN) for each in hubs]
+    clients = [connect(create_api(each), OPERATOR_TOKEN) for each in hubs]
     posts = [
         _post(client, "/v1/messages", GOOD, **{"Idempotency-Key": f"k{number}"})
         for number in range(10)
@@ -270,7 +270,7 @@ async def test_a_repeat_after_a_restart_gets_the_first_answer(
     first = await _post(admin, "/v1/devices", TAKEN_OVER)
     await hub.stop()
     later = await make_hub()
-    async with connect(build_application(later), OPERATOR_TOKEN) as client:
+    async with connect(create_api(later), OPERATOR_TOKEN) as client:
         again = await _post(client, "/v1/devices", TAKEN_OVER)
     assert again.headers["Idempotent-Replayed"] == "true"
     assert again.json() == first.json()
@@ -311,7 +311,7 @@ async def test_a_secret_is_not_kept_in_the_clear(
     )
     other = Hub(options, clock)
     await other.start()
-    async with connect(build_application(other), OPERATOR_TOKEN) as client:
+    async with connect(create_api(other), OPERATOR_TOKEN) as client:
         answer = await _post(client, "/v1/devices", ENVAYA)
     await other.stop()
     assert (answer.status_code, problem_of(answer)["code"]) == (409, "answer_unreadable")

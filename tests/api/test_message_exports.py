@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from starlette.requests import ClientDisconnect
 
+from gateway_hub.api.application import create_api
 from gateway_hub.api.message_exports import stream_pages
 from gateway_hub.api.spreadsheets import defuse, render_rows
 from gateway_hub.domain.access import Scope
@@ -27,7 +28,7 @@ from gateway_hub.domain.messages import (
 from gateway_hub.services.hub import Hub
 from gateway_hub.storage.messages import MessageFilter
 from tests.api import phones
-from tests.api.clients import build_application, connected, refused_fields
+from tests.api.clients import connected, refused_fields
 
 EXPORT = "/v1/messages/export"
 FORMULA = tuple("=+-@\N{FULLWIDTH PLUS SIGN}")
@@ -95,7 +96,7 @@ async def test_the_filters_are_those_of_the_list(hub: Hub, admin: httpx.AsyncCli
 async def test_one_project_exports_nothing_of_another(hub: Hub) -> None:
     await _submit(hub, 1)
     await hub.access.create_project("clinics", None)
-    app = build_application(hub)
+    app = create_api(hub)
     async with connected(app, hub, Scope.MESSAGES_READ, project="clinics") as client:
         assert await _export_lines(client) == []
     async with connected(app, hub, Scope.MESSAGES_WRITE) as client:

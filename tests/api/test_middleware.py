@@ -10,8 +10,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from structlog.testing import capture_logs
 
+from gateway_hub.api.application import create_api
 from gateway_hub.services.hub import Hub
-from tests.api.clients import OPERATOR_TOKEN, REQUEST_ID, build_application, connect, problem_of
+from tests.api.clients import OPERATOR_TOKEN, REQUEST_ID, connect, problem_of
 from tests.serving import serving
 
 SECRET = "Your code is 4711"
@@ -28,7 +29,7 @@ def _failing(hub: Hub) -> FastAPI:
 
         return StreamingResponse(parts())
 
-    app = build_application(hub)
+    app = create_api(hub)
     app.add_route("/fails", fail)
     app.add_route("/fails-halfway", fail_halfway)
     return app

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from starlette.requests import Request
 from starlette.responses import Response
 
+from gateway_hub.api.application import create_api
 from gateway_hub.domain.errors import (
     ConflictError,
     HubError,
@@ -16,7 +17,7 @@ from gateway_hub.domain.errors import (
     UnavailableError,
 )
 from gateway_hub.services.hub import Hub
-from tests.api.clients import build_application, connect, problem_of
+from tests.api.clients import connect, problem_of
 
 
 class _StrangeError(HubError):
@@ -27,7 +28,7 @@ def _raising(hub: Hub, error: Exception) -> FastAPI:
     async def fail(_request: Request) -> Response:
         raise error
 
-    app = build_application(hub)
+    app = create_api(hub)
     app.add_route("/fails", fail)
     return app
 

@@ -6,10 +6,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from gateway_hub.api.application import create_api
 from gateway_hub.domain.clock import system_clock
 from gateway_hub.services.hub import Hub, HubOptions
 from gateway_hub.services.secrets import SecretBox
-from tests.api.clients import build_application
 
 OPENAPI_FILE = Path(__file__).with_name("openapi.json")
 
@@ -24,7 +24,7 @@ def describe_api() -> dict[str, Any]:
             secret_keys=[SecretBox.generate_key()],
             migrate=False,
         )
-        document: dict[str, Any] = build_application(Hub(options, system_clock)).openapi()
+        document: dict[str, Any] = create_api(Hub(options, system_clock)).openapi()
     document["info"]["version"] = "0"
     return document
 

@@ -1,4 +1,4 @@
-"""Puts the REST API into an application."""
+"""Makes the application that serves the REST API."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from gateway_hub.api import (
 from gateway_hub.api.context import set_context
 from gateway_hub.api.docs_page import install_docs_page
 from gateway_hub.api.middleware import HeadAsGet, LastResort
-from gateway_hub.api.openapi import install_openapi
+from gateway_hub.api.openapi import DescribedApi
 from gateway_hub.api.problem_handlers import install_problem_handlers
 from gateway_hub.api.rate_limits import RateLimits
 from gateway_hub.services.hub import Hub
@@ -42,25 +42,23 @@ _ROUTERS = (
 _PREFIX = "/v1"
 
 
-def install_api(
-    app: FastAPI,
-    hub: Hub,
-    public_urls: Sequence[str] = (),
-    limits: RateLimits | None = None,
-) -> None:
-    """Let *app* serve *hub* under `/v1`, describe itself, and tell every error as a problem.
+def create_api(
+    hub: Hub, public_urls: Sequence[str] = (), limits: RateLimits | None = None
+) -> FastAPI:
+    """Return what serves *hub* under `/v1`, describes itself, and tells every error as a problem.
 
     The first of *public_urls* is what people are told to type into their phones; without one it
     is the URL of the request that asks. Without *limits* callers may ask as often as they like.
     """
+    app = DescribedApi()
     set_context(app, hub, tuple(public_urls), limits)
     install_problem_handlers(app, _list_methods())
     for router in _ROUTERS:
         app.include_router(router, prefix=_PREFIX)
-    install_openapi(app)
     install_docs_page(app)
     app.add_middleware(HeadAsGet)
     app.add_middleware(LastResort)
+    return app
 
 
 def _list_methods() -> dict[str, set[str]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from gateway_hub import __version__
 from gateway_hub.api.examples import EXAMPLES
 from gateway_hub.api.problems import MEDIA_TYPE, ProblemError, to_problem
 from gateway_hub.domain.errors import (
@@ -154,21 +155,29 @@ _HEADERS = {
 }
 
 
-def install_openapi(app: FastAPI) -> None:
-    """Let *app* describe itself with every problem its operations answer with."""
-    app.description = _DESCRIPTION
-    app.openapi_tags = _TAGS
-    derive = app.openapi
+class DescribedApi(FastAPI):
+    """An application that describes itself with every problem its operations answer with."""
 
-    def describe() -> dict[str, Any]:
-        document = derive()
+    def __init__(self) -> None:
+        super().__init__(
+            title="gateway-hub",
+            version=__version__,
+            description=_DESCRIPTION,
+            openapi_tags=_TAGS,
+            openapi_url="/openapi.json",
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+        )
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the description, which is made once."""
+        document = super().openapi()
         if "responses" not in document["components"]:
             add_problems(document)
             drop_unused_schemas(document)
             add_examples(document)
         return document
-
-    app.openapi = describe  # type: ignore[method-assign] # FastAPI's own way to extend it
 
 
 def add_problems(document: dict[str, Any]) -> None:
