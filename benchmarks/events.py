@@ -19,9 +19,8 @@ from benchmarks.databases import PostgresServer, fresh_database
 from benchmarks.in_process import open_services
 from benchmarks.results import Figure, Part
 from gateway_hub.domain.clock import system_clock
-from gateway_hub.domain.events import EventType, NewEvent
+from gateway_hub.domain.events import EventFilter, EventType, NewEvent
 from gateway_hub.services.hub import Hub
-from gateway_hub.storage.events import EventFilter
 from gateway_hub.storage.transactions import Transaction
 
 if TYPE_CHECKING:

@@ -15,12 +15,11 @@ from gateway_hub.domain.clock import Clock, from_epoch_ms
 from gateway_hub.domain.devices import MAX_OFFERS_PER_ANSWER, Device
 from gateway_hub.domain.ids import AFTER_ALL_IDS, new_id
 from gateway_hub.domain.lifecycle import Status
-from gateway_hub.domain.messages import MessageDraft, MessageType, Route
+from gateway_hub.domain.messages import MessageDraft, MessageFilter, MessageType, Route
 from gateway_hub.domain.phone_posts import ForwardedMessage, Offer, PhonePost, PhoneReport
 from gateway_hub.services import offering
 from gateway_hub.services.hub import Hub
 from gateway_hub.services.offering import Occasion
-from gateway_hub.storage.messages import MessageFilter
 from gateway_hub.storage.transactions import Transaction
 
 _PAGE = 50

@@ -13,10 +13,9 @@ from gateway_hub.adapters.envaya.routes import EnvayaOptions, create_envaya_rout
 from gateway_hub.adapters.envaya.signature import compute_signature
 from gateway_hub.adapters.medic.routes import create_medic_routes
 from gateway_hub.domain.devices import Device, Protocol
-from gateway_hub.domain.messages import MessageDetails
+from gateway_hub.domain.messages import MessageDetails, MessageFilter
 from gateway_hub.services.devices import DeviceDraft
 from gateway_hub.services.hub import Hub
-from gateway_hub.storage.messages import MessageFilter
 from tests.serving import serving
 
 USERNAME, PASSWORD = "clinic", "correct-horse-battery"

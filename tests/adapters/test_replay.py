@@ -10,10 +10,9 @@ from starlette.applications import Starlette
 from gateway_hub.adapters.envaya.routes import EnvayaOptions, create_envaya_routes
 from gateway_hub.adapters.medic.routes import create_medic_routes
 from gateway_hub.domain.devices import Protocol
-from gateway_hub.domain.messages import MessageDetails
+from gateway_hub.domain.messages import MessageDetails, MessageFilter
 from gateway_hub.services.devices import DeviceDraft
 from gateway_hub.services.hub import Hub
-from gateway_hub.storage.messages import MessageFilter
 from tests.captures import Capture, load_captures
 from tests.serving import RawAnswer, send_raw, serving
 

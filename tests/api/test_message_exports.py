@@ -23,10 +23,10 @@ from gateway_hub.domain.messages import (
     Message,
     MessageDetails,
     MessageDraft,
+    MessageFilter,
     MessageType,
 )
 from gateway_hub.services.hub import Hub
-from gateway_hub.storage.messages import MessageFilter
 from tests.api import phones
 from tests.api.clients import connected, refused_fields
 

@@ -7,19 +7,25 @@ from typing import Any
 
 from gateway_hub.domain.devices import Device, PhoneFacts, Protocol, SendLimit
 from gateway_hub.domain.lifecycle import Status
-from gateway_hub.domain.messages import Message, MessageDetails, MessageDraft, MessageType, Route
+from gateway_hub.domain.messages import (
+    Message,
+    MessageDetails,
+    MessageDraft,
+    MessageFilter,
+    MessageType,
+    Route,
+)
 from gateway_hub.domain.phone_posts import (
     ForwardedMessage,
     PhoneAnswer,
     PhonePost,
     PhoneReport,
     QuarantinedItem,
+    QuarantineRecord,
     StoredPart,
 )
 from gateway_hub.services.devices import DeviceDraft, IssuedCredentials
 from gateway_hub.services.hub import Hub
-from gateway_hub.storage.inbound import QuarantineRecord
-from gateway_hub.storage.messages import MessageFilter
 
 PATIENCE = 5.0
 

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.util import await_only
 
 from gateway_hub.domain.errors import UnavailableError
-from gateway_hub.domain.events import Event, EventType, NewEvent
+from gateway_hub.domain.events import Event, EventFilter, EventType, NewEvent
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Message, MessageDraft, MessageError
 from gateway_hub.services.event_tail import EventTail
@@ -21,7 +21,6 @@ from gateway_hub.services.hub import Hub
 from gateway_hub.storage import events as event_rows
 from gateway_hub.storage import messages as message_rows
 from gateway_hub.storage.engines import create_writer_engine
-from gateway_hub.storage.events import EventFilter
 from gateway_hub.storage.transactions import Transaction
 from tests.conftest import FakeClock
 from tests.services.conftest import MakeQuietHub

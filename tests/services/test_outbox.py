@@ -8,10 +8,16 @@ import pytest
 
 from gateway_hub.domain.errors import ConflictError, HubError, InvalidInputError, NotFoundError
 from gateway_hub.domain.lifecycle import Status
-from gateway_hub.domain.messages import IfUncertain, Message, MessageDetails, MessageDraft, Route
+from gateway_hub.domain.messages import (
+    IfUncertain,
+    Message,
+    MessageDetails,
+    MessageDraft,
+    MessageFilter,
+    Route,
+)
 from gateway_hub.domain.segments import Encoding
 from gateway_hub.services.hub import Hub
-from gateway_hub.storage.messages import MessageFilter
 from tests.conftest import FakeClock
 from tests.services.phones import ENVAYA, get, register, sms, status_of, stored, submit
 

@@ -9,7 +9,7 @@ import pytest
 from gateway_hub.domain.devices import Protocol
 from gateway_hub.domain.errors import ConflictError
 from gateway_hub.domain.lifecycle import Status
-from gateway_hub.domain.messages import IfUncertain, Message, MessageDraft, Route
+from gateway_hub.domain.messages import IfUncertain, Message, MessageDraft, MessageFilter, Route
 from gateway_hub.services.hub import Hub
 from gateway_hub.storage import messages as message_rows
 from gateway_hub.storage.messages import NewMessage
@@ -184,7 +184,7 @@ async def _count(hub: Hub, project_id: str, status: Status) -> int:
     found = 0
     before = "~"
     while page := await hub.outbox.list_messages(
-        project_id, message_rows.MessageFilter(status=status), before=before, limit=200
+        project_id, MessageFilter(status=status), before=before, limit=200
     ):
         found, before = found + len(page), page[-1].message.id
     return found

@@ -2,8 +2,8 @@
 
 import pytest
 
+from gateway_hub.domain.messages import MessageFilter
 from gateway_hub.storage import messages as message_rows
-from gateway_hub.storage.messages import MessageFilter
 from gateway_hub.storage.transactions import Transaction
 from tests.conftest import FakeClock
 from tests.services.conftest import MakeQuietHub

@@ -4,9 +4,8 @@ from datetime import timedelta
 from typing import Any
 
 from gateway_hub.domain.lifecycle import Status
-from gateway_hub.domain.messages import Direction, MessageType
+from gateway_hub.domain.messages import Direction, MessageFilter, MessageType
 from gateway_hub.services.hub import Hub
-from gateway_hub.storage.messages import MessageFilter
 from tests.conftest import FakeClock
 from tests.services.phones import ENVAYA, Phone, register, sms, stored, submit
 

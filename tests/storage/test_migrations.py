@@ -16,6 +16,7 @@ from sqlalchemy import Connection, event, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway_hub.domain.errors import UnavailableError
+from gateway_hub.domain.messages import MessageFilter
 from gateway_hub.storage import attempts as attempt_rows
 from gateway_hub.storage import messages as message_rows
 from gateway_hub.storage import migrations
@@ -23,7 +24,6 @@ from gateway_hub.storage import offers as offer_rows
 from gateway_hub.storage import queues as queue_rows
 from gateway_hub.storage.database import Database
 from gateway_hub.storage.engines import create_writer_engine, is_sqlite, normalise_url
-from gateway_hub.storage.messages import MessageFilter
 from gateway_hub.storage.tables import metadata
 from gateway_hub.storage.transactions import Transaction
 from tests import postgres

@@ -24,14 +24,13 @@ from gateway_hub.domain.errors import (
     UnavailableError,
 )
 from gateway_hub.domain.lifecycle import Status
-from gateway_hub.domain.messages import Message, MessageDraft, MessageType
+from gateway_hub.domain.messages import Message, MessageDraft, MessageFilter, MessageType
 from gateway_hub.domain.phone_posts import ForwardedMessage, PhonePost, PhoneReport
 from gateway_hub.services.devices import DeviceDraft, IssuedCredentials, revision_of
 from gateway_hub.services.hub import Hub, HubOptions
 from gateway_hub.services.idempotency import AnsweredBeforeError, Once
 from gateway_hub.services.secrets import SecretBox
 from gateway_hub.storage.engines import create_reader_engine, create_writer_engine, normalise_url
-from gateway_hub.storage.messages import MessageFilter
 from gateway_hub.storage.tables import projects
 from gateway_hub.storage.transactions import MAX_SHARED, CommitGroup, Transaction
 from tests.conftest import FakeClock

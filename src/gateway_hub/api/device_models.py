@@ -8,8 +8,8 @@ from gateway_hub.api.fields import LEFT_OUT, WHOLE, GivenFields, Name, Region, T
 from gateway_hub.api.pages import PageResponse
 from gateway_hub.api.times import Moment
 from gateway_hub.domain.devices import Protocol, SendLimit
+from gateway_hub.domain.phone_posts import QuarantineRecord
 from gateway_hub.services.devices import DeviceDraft, DeviceView
-from gateway_hub.storage.inbound import QuarantineRecord
 
 _MOST_SECONDS = 31 * 24 * 3600
 

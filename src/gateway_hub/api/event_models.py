@@ -10,8 +10,7 @@ from gateway_hub.api.pages import PageQuery
 from gateway_hub.api.times import Moment
 from gateway_hub.domain.access import Principal, Scope
 from gateway_hub.domain.errors import PermissionDeniedError
-from gateway_hub.domain.events import EventType
-from gateway_hub.storage.events import EventFilter
+from gateway_hub.domain.events import EventFilter, EventType
 
 _SCOPES: Mapping[str, Scope] = {
     "message": Scope.MESSAGES_READ,

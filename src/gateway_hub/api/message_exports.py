@@ -17,9 +17,8 @@ from gateway_hub.api.message_responses import to_message_response
 from gateway_hub.api.spreadsheets import render_header, render_rows
 from gateway_hub.domain.errors import HubError
 from gateway_hub.domain.ids import AFTER_ALL_IDS
-from gateway_hub.domain.messages import MessageDetails
+from gateway_hub.domain.messages import MessageDetails, MessageFilter
 from gateway_hub.services.hub import Hub
-from gateway_hub.storage.messages import MessageFilter
 
 _PAGE = 200
 

@@ -2,9 +2,9 @@
 
 from gateway_hub.api.message_requests import MessageFilterFields
 from gateway_hub.domain.access import Principal
+from gateway_hub.domain.messages import MessageFilter
 from gateway_hub.domain.numbers import contact_key
 from gateway_hub.services.hub import Hub
-from gateway_hub.storage.messages import MessageFilter
 
 
 async def to_filter(hub: Hub, caller: Principal, query: MessageFilterFields) -> MessageFilter:

@@ -15,9 +15,8 @@ from gateway_hub.api.routes import ApiRoute
 from gateway_hub.api.times import GivenMoment, Moment
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Direction
+from gateway_hub.domain.statistics import Count, start_of_hour
 from gateway_hub.services.insights import Grain, ProjectNumbers
-from gateway_hub.storage.statistics import Count
-from gateway_hub.storage.tallies import start_of_hour
 
 router = APIRouter(prefix="/stats", tags=["Statistics"], route_class=ApiRoute)
 

@@ -148,3 +148,21 @@ def _describe_attachment(attachment: Attachment) -> dict[str, Any]:
         "sha256": attachment.sha256,
         "url": f"/v1/attachments/{attachment.id}",
     }
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """What to read; None: any. *within_tag*: what is about devices, or routed, with that tag."""
+
+    types: frozenset[EventType] | None = None
+    message_id: str | None = None
+    device_id: str | None = None
+    within_tag: str | None = None
+
+    def passes(self, event: Event) -> bool:
+        """Say whether *event* is wanted, as far as it can tell by itself: not by its tag."""
+        return (
+            (self.types is None or event.type in self.types)
+            and self.message_id in {None, event.message_id}
+            and self.device_id in {None, event.device_id}
+        )

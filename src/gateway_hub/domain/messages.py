@@ -177,3 +177,23 @@ class MessageDraft:
     reference: str | None = None
     metadata: dict[str, str] = field(default_factory=dict)
     status_callback: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFilter:
+    """What to list; None: any. *tag* means messages of devices, or routed, with that tag.
+
+    *within_tag* is the tag that the caller is limited to, whatever else they ask for.
+    """
+
+    direction: Direction | None = None
+    status: Status | None = None
+    type: MessageType | None = None
+    device_id: str | None = None
+    contact_keys: tuple[str, ...] | None = None
+    tag: str | None = None
+    reference: str | None = None
+    created_after: datetime | None = None
+    created_before: datetime | None = None
+    search: str | None = None
+    within_tag: str | None = None

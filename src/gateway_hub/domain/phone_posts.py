@@ -126,3 +126,16 @@ class PhoneAnswer:
     cancels: tuple[CancelCommand, ...] = ()
     repeated: bool = False
     may_wait: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class QuarantineRecord:
+    """A bad item as it came, and how often."""
+
+    id: str
+    kind: str
+    detail: str
+    raw: str
+    seen: int
+    first_seen_at: datetime
+    last_seen_at: datetime

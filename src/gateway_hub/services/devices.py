@@ -16,6 +16,7 @@ from gateway_hub.domain.errors import (
     PreconditionFailedError,
 )
 from gateway_hub.domain.ids import new_id
+from gateway_hub.domain.phone_posts import QuarantineRecord
 from gateway_hub.services.access import check_region
 from gateway_hub.services.budgets import read_budget
 from gateway_hub.services.device_states import DeviceStates
@@ -38,7 +39,6 @@ from gateway_hub.storage import messages as message_rows
 from gateway_hub.storage import statistics as statistics_rows
 from gateway_hub.storage.database import Database
 from gateway_hub.storage.devices import StoredCredential
-from gateway_hub.storage.inbound import QuarantineRecord
 from gateway_hub.storage.transactions import Transaction
 
 

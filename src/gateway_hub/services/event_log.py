@@ -9,12 +9,12 @@ from gateway_hub.domain.errors import (
     InvalidInputError,
     NotFoundError,
 )
-from gateway_hub.domain.events import Event
+from gateway_hub.domain.events import Event, EventFilter
 from gateway_hub.services.event_tail import EventTail, Follower
 from gateway_hub.services.log_cursors import LogCursors
 from gateway_hub.storage import events as event_rows
 from gateway_hub.storage.database import Database
-from gateway_hub.storage.events import EventFilter, EventPage, LogBounds
+from gateway_hub.storage.events import EventPage, LogBounds
 from gateway_hub.storage.transactions import Transaction
 
 LATEST = "latest"

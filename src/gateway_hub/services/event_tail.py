@@ -7,10 +7,9 @@ from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 
 from gateway_hub.domain.errors import UnavailableError
-from gateway_hub.domain.events import Event
+from gateway_hub.domain.events import Event, EventFilter
 from gateway_hub.storage import events as event_rows
 from gateway_hub.storage.database import Database
-from gateway_hub.storage.events import EventFilter
 from gateway_hub.storage.transactions import Transaction
 
 MOST_WAITING = 1000

@@ -9,12 +9,11 @@ from enum import StrEnum
 from gateway_hub.domain.clock import Clock, from_epoch_ms
 from gateway_hub.domain.errors import InvalidInputError
 from gateway_hub.domain.ids import AFTER_ALL_IDS
+from gateway_hub.domain.statistics import Count, hour_of, start_of_hour
 from gateway_hub.services.device_states import DeviceStates
 from gateway_hub.storage import devices as device_rows
 from gateway_hub.storage import statistics as statistics_rows
 from gateway_hub.storage.database import Database
-from gateway_hub.storage.statistics import Count
-from gateway_hub.storage.tallies import hour_of, start_of_hour
 from gateway_hub.storage.transactions import Transaction
 
 _DEVICES_AT_ONCE = 500

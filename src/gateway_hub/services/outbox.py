@@ -21,6 +21,7 @@ from gateway_hub.domain.messages import (
     Message,
     MessageDetails,
     MessageDraft,
+    MessageFilter,
 )
 from gateway_hub.domain.reporting import move, requeue
 from gateway_hub.services.backlogs import Backlogs
@@ -36,7 +37,7 @@ from gateway_hub.storage import devices as device_rows
 from gateway_hub.storage import messages as message_rows
 from gateway_hub.storage import reports as report_rows
 from gateway_hub.storage.database import Database
-from gateway_hub.storage.messages import MessageFilter, NewMessage
+from gateway_hub.storage.messages import NewMessage
 from gateway_hub.storage.transactions import Transaction
 
 

@@ -4,11 +4,12 @@ from datetime import timedelta
 
 from gateway_hub.domain.clock import Clock
 from gateway_hub.domain.messages import Message
+from gateway_hub.domain.statistics import hour_of
 from gateway_hub.storage import marks
 from gateway_hub.storage import messages as message_rows
 from gateway_hub.storage import statistics as statistics_rows
 from gateway_hub.storage.database import Database
-from gateway_hub.storage.tallies import Counts, Tally, hour_of
+from gateway_hub.storage.tallies import Counts, Tally
 from gateway_hub.storage.transactions import Transaction
 
 _FOLDED_AT_ONCE = 200

@@ -24,7 +24,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Row
 
 from gateway_hub.domain.clock import to_epoch_ms
-from gateway_hub.domain.events import Event, EventType
+from gateway_hub.domain.events import Event, EventFilter, EventType
 from gateway_hub.domain.ids import first_id_at, made_at_ms
 from gateway_hub.storage.inserts import insert_for, insert_if_absent
 from gateway_hub.storage.lists import as_list, is_one_of
@@ -97,24 +97,6 @@ _SINCE = (
     .order_by(events.c.seq)
     .limit(bindparam("limit"))
 )
-
-
-@dataclass(frozen=True, slots=True)
-class EventFilter:
-    """What to read; None: any. *within_tag*: what is about devices, or routed, with that tag."""
-
-    types: frozenset[EventType] | None = None
-    message_id: str | None = None
-    device_id: str | None = None
-    within_tag: str | None = None
-
-    def passes(self, event: Event) -> bool:
-        """Say whether *event* is wanted, as far as it can tell by itself: not by its tag."""
-        return (
-            (self.types is None or event.type in self.types)
-            and self.message_id in {None, event.message_id}
-            and self.device_id in {None, event.device_id}
-        )
 
 
 @dataclass(frozen=True, slots=True)

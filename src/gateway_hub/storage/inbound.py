@@ -11,7 +11,7 @@ from sqlalchemy import Executable, bindparam, func, select
 
 from gateway_hub.domain.devices import Device
 from gateway_hub.domain.ids import new_id
-from gateway_hub.domain.phone_posts import QuarantinedItem
+from gateway_hub.domain.phone_posts import QuarantinedItem, QuarantineRecord
 from gateway_hub.storage.inserts import insert_all_if_absent, insert_for
 from gateway_hub.storage.lists import as_list, is_one_of
 from gateway_hub.storage.tables import inbound_receipts, quarantine
@@ -39,19 +39,6 @@ class Receipt:
     dedupe_key: str
     message_id: str
     content_digest: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class QuarantineRecord:
-    """A bad item as it came, and how often."""
-
-    id: str
-    kind: str
-    detail: str
-    raw: str
-    seen: int
-    first_seen_at: datetime
-    last_seen_at: datetime
 
 
 async def claim_receipts(

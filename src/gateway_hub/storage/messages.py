@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
@@ -27,6 +27,7 @@ from gateway_hub.domain.messages import (
     IfUncertain,
     Message,
     MessageError,
+    MessageFilter,
     MessageType,
     Route,
 )
@@ -90,26 +91,6 @@ _IDS_DIFFER_BY = timedelta(days=1)
 """How far the time in a message's id may be from when it was stored: a wall clock may be set back.
 
 The ids bound what is read of a large table."""
-
-
-@dataclass(frozen=True, slots=True)
-class MessageFilter:
-    """What to list; None: any. *tag* means messages of devices, or routed, with that tag.
-
-    *within_tag* is the tag that the caller is limited to, whatever else they ask for.
-    """
-
-    direction: Direction | None = None
-    status: Status | None = None
-    type: MessageType | None = None
-    device_id: str | None = None
-    contact_keys: tuple[str, ...] | None = None
-    tag: str | None = None
-    reference: str | None = None
-    created_after: datetime | None = None
-    created_before: datetime | None = None
-    search: str | None = None
-    within_tag: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

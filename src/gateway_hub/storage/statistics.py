@@ -2,7 +2,6 @@
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -25,6 +24,7 @@ from gateway_hub.domain.devices import Device
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Direction
 from gateway_hub.domain.routing import served_queues
+from gateway_hub.domain.statistics import Count
 from gateway_hub.storage.tables import message_counts, messages, queue_backlogs
 from gateway_hub.storage.tallies import FOLDED, Counts, adding_to, to_count_rows
 from gateway_hub.storage.transactions import Transaction
@@ -56,17 +56,6 @@ _ALL_BACKLOGS = delete(queue_backlogs)
 _COUNTS_OF_HOURS = delete(message_counts).where(
     _hour >= bindparam("from_hour"), _hour < bindparam("before_hour")
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Count:
-    """How many messages, with how many segments, reached *status* from *hour* on."""
-
-    hour: int
-    direction: Direction
-    status: Status
-    messages: int
-    segments: int
 
 
 async def count_backlog(tx: Transaction, device: Device) -> int:

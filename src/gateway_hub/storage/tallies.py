@@ -15,9 +15,9 @@ from functools import lru_cache
 from sqlalchemy import Table
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from gateway_hub.domain.clock import from_epoch_ms, to_epoch_ms
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Direction, Message
+from gateway_hub.domain.statistics import hour_of
 from gateway_hub.storage.tables import message_counts, queue_backlogs
 
 FOLDED = 0
@@ -25,7 +25,6 @@ FOLDED = 0
 alone, so that folding waits for none of them; the one writer of SQLite has no other."""
 
 _SHARDS = 16
-_HOUR_MS = 3_600_000
 
 Counts = dict[tuple[str, int, str, str], list[int]]
 """Messages and segments, by project, hour since 1970, direction and status."""
@@ -93,16 +92,6 @@ class Tally:
         size = self.reached[message.project_id, message.direction, status, moment]
         size[0] += 1
         size[1] += message.segments or 0
-
-
-def hour_of(moment: datetime) -> int:
-    """Return in which hour since 1970 *moment* is."""
-    return to_epoch_ms(moment) // _HOUR_MS
-
-
-def start_of_hour(hour: int) -> datetime:
-    """Return when the hour with that number since 1970 begins."""
-    return from_epoch_ms(hour * _HOUR_MS)
 
 
 def choose_shard(dialect: str, writer: int) -> int:
