@@ -37,21 +37,20 @@ def judge_silence(
     *,
     expires_at: datetime | None,
     lost: bool,
-    forgotten: bool,
     now: datetime,
 ) -> Judgement:
     """Say whether the same wire id is to be offered again, once the phone asks, or given up.
 
     A phone that is *lost* will not ask; one that has been told as often as is harmless and stays
-    silent will not answer. What it may have sent and *forgotten*, was asked to give back, or has
-    expired by *expires_at*, it is not given once more.
+    silent will not answer. What it was asked to give back, or has expired by *expires_at*, it is
+    not given once more.
     """
     policy = LEASE_POLICIES[protocol]
     told_enough = policy.max_offers is not None and attempt.offers >= policy.max_offers
     too_old = now - attempt.first_offered_at >= OFFER_AGAIN_FOR
     too_late = expires_at is not None and expires_at <= now
     asked_back = attempt.cancel_requested_at is not None
-    if lost or forgotten or told_enough or too_old or too_late or asked_back:
+    if lost or told_enough or too_old or too_late or asked_back:
         return Judgement.UNCERTAIN
     return Judgement.OFFER_AGAIN
 

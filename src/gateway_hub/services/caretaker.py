@@ -178,15 +178,19 @@ class Caretaker:
     async def _judge(
         self, tx: Transaction, overdue: OverdueAttempt, device: Device, now: datetime
     ) -> Judgement:
-        current = self._states.with_current(device)
-        return judge_silence(
+        judged = judge_silence(
             overdue.attempt,
             device.protocol,
             expires_at=overdue.expires_at,
             lost=self._states.is_lost(device),
-            forgotten=await may_have_forgotten(tx, current, overdue.attempt),
             now=now,
         )
+        current = self._states.with_current(device)
+        if judged is not Judgement.UNCERTAIN and await may_have_forgotten(
+            tx, current, overdue.attempt
+        ):
+            return Judgement.UNCERTAIN
+        return judged
 
     async def _is_given_time(
         self,
