@@ -8,8 +8,8 @@ from sqlalchemy import create_engine, event
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway_hub.storage import migrations
+from gateway_hub.storage.commits import CommitGroup
 from gateway_hub.storage.database import Database
-from gateway_hub.storage.transactions import CommitGroup
 from tests.simulation.faulty_sqlite import Connection, Disk
 
 READERS = 4

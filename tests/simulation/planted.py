@@ -20,8 +20,9 @@ from gateway_hub.domain.phone_posts import PhoneAnswer
 from gateway_hub.services import budgets, caretaker, doubts, outbox, reports
 from gateway_hub.services.exchange import PhoneExchange
 from gateway_hub.storage import inbound, messages, offers, queues
+from gateway_hub.storage.commits import CommitGroup
 from gateway_hub.storage.tallies import Tally
-from gateway_hub.storage.transactions import CommitGroup, Transaction
+from gateway_hub.storage.transactions import Transaction
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,9 +8,10 @@ import pytest
 from sqlalchemy import event, select, text
 
 from gateway_hub.domain.errors import ConflictError
+from gateway_hub.storage.commits import CommitGroup
 from gateway_hub.storage.engines import create_reader_engine, create_writer_engine, normalise_url
 from gateway_hub.storage.tables import projects
-from gateway_hub.storage.transactions import CommitGroup, Transaction
+from gateway_hub.storage.transactions import Transaction
 
 _ADD = text(
     "INSERT INTO projects (id, name, if_uncertain, created_at, updated_at) "

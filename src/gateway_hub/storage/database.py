@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway_hub.domain.errors import UnavailableError
 from gateway_hub.storage import migrations
+from gateway_hub.storage.commits import CommitGroup
 from gateway_hub.storage.engines import (
     POSTGRES_WRITERS,
     check_durability,
@@ -23,7 +24,7 @@ from gateway_hub.storage.engines import (
 from gateway_hub.storage.faults import is_transient
 from gateway_hub.storage.notice_line import NoticeLine
 from gateway_hub.storage.process_lock import ProcessLock
-from gateway_hub.storage.transactions import BulkUseCase, CommitGroup, Transaction, UseCase
+from gateway_hub.storage.transactions import BulkUseCase, Transaction, UseCase
 
 Item = TypeVar("Item")
 T = TypeVar("T")

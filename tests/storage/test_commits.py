@@ -30,9 +30,10 @@ from gateway_hub.services.devices import DeviceDraft, IssuedCredentials, revisio
 from gateway_hub.services.hub import Hub, HubOptions
 from gateway_hub.services.idempotency import AnsweredBeforeError, Once
 from gateway_hub.services.secrets import SecretBox
+from gateway_hub.storage.commits import MAX_SHARED, CommitGroup
 from gateway_hub.storage.engines import create_reader_engine, create_writer_engine, normalise_url
 from gateway_hub.storage.tables import projects
-from gateway_hub.storage.transactions import MAX_SHARED, CommitGroup, Transaction
+from gateway_hub.storage.transactions import Transaction
 from tests.conftest import FakeClock
 
 _ADD = text(
