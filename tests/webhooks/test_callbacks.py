@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from gateway_hub.domain.errors import InvalidInputError
+from gateway_hub.domain.errors import ConflictError, InvalidInputError
 from gateway_hub.domain.events import EventType
 from gateway_hub.domain.messages import MessageDraft
 from gateway_hub.domain.webhooks.endpoints import EndpointKind, WebhookEndpoint
@@ -96,6 +96,6 @@ async def test_a_project_has_so_many_callbacks_and_no_more(
     monkeypatch.setattr("gateway_hub.services.webhook_endpoints.MOST_ENDPOINTS", 2)
     for port in (8001, 8002, 8001):
         await place.submit(status_callback=f"http://127.0.0.1:{port}/")
-    with pytest.raises(Exception, match="not allowed") as caught:
+    with pytest.raises(ConflictError, match="not allowed") as caught:
         await place.submit(status_callback="http://127.0.0.1:8003/")
-    assert caught.value.code == "too_many_webhook_endpoints"  # type: ignore[attr-defined]
+    assert caught.value.code == "too_many_webhook_endpoints"

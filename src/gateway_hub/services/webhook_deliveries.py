@@ -317,11 +317,12 @@ class WebhookDeliveries:
 
         bodies = await self._database.read(query) if wanted else {}
         loaded: list[ClaimedDelivery] = []
+        lost: list[WebhookDelivery] = []
         for delivery, endpoint in claimed:
             given = delivery.content
             body = bodies.get(delivery.event_id) if given is None else given.encode("utf-8")
             if body is None:
-                await self._give_up(delivery)
+                lost.append(delivery)
                 continue
             secrets = self._open(endpoint)
             if secrets is None:
@@ -337,14 +338,31 @@ class WebhookDeliveries:
                     secrets=secrets,
                 )
             )
+        if lost:
+            await self._give_up(lost)
         return loaded
 
-    async def _give_up(self, delivery: WebhookDelivery) -> None:
+    async def _give_up(self, lost: Sequence[WebhookDelivery]) -> None:
+        """End those of *lost* as dead that are still this process's own."""
+        claims = {item.id: item.claim_id for item in lost}
+
         async def use_case(tx: Transaction) -> None:
-            dead = replace(
-                delivery, status=DeliveryStatus.DEAD, next_attempt_at=None, claim_id=None
-            )
-            await delivery_rows.save_deliveries(tx, [dead])
+            now = self._clock()
+            locked = await delivery_rows.lock_deliveries(tx, claims)
+            dead = [
+                replace(
+                    item.delivery,
+                    status=DeliveryStatus.DEAD,
+                    next_attempt_at=None,
+                    claim_id=None,
+                    updated_at=now,
+                )
+                for item in locked.values()
+                if item.delivery.claim_id == claims[item.delivery.id]
+            ]
+            await delivery_rows.save_deliveries(tx, dead)
+            await delivery_rows.let_next_go(tx, dead, now=now)
+            self._subscriptions.wake_after_commit(tx)
 
         await self._database.write(use_case)
 
