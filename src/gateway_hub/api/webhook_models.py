@@ -121,7 +121,8 @@ class ReplayRequest(GivenFields):
     model_config = ConfigDict(json_schema_extra=_ONE_OF_THREE)
 
     since: GivenMoment | None = Field(
-        None, description="All events it asks for from this time on, also those it never got."
+        None,
+        description="All events from this time on that it was sent, or asks for and never got.",
     )
     event_ids: Annotated[list[GivenId], Field(min_length=1, max_length=200)] | None = Field(
         None, description="These events."
@@ -275,7 +276,11 @@ def to_delivery_details(
 
 def _delivery_fields(delivery: WebhookDelivery) -> dict[str, Any]:
     alike = WebhookDeliveryResponse.model_fields.keys() - {"attempt_count"}
-    return {name: getattr(delivery, name) for name in alike} | {"attempt_count": delivery.attempts}
+    told = {name: getattr(delivery, name) for name in alike}
+    if delivery.next_attempt_at is not None:
+        # A test is due long before it was made: that is how it comes before all others.
+        told["next_attempt_at"] = max(delivery.next_attempt_at, delivery.created_at)
+    return told | {"attempt_count": delivery.attempts}
 
 
 def _without_repeats(events: list[_Subscribable]) -> tuple[str, ...]:
