@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from gateway_hub.cli.session import connect
 from tests.cli.conftest import Run
+from tests.cli.test_upkeep import change_by_hand
 
 
 def create_device(run: Run, *options: str) -> str:
@@ -165,11 +167,59 @@ def test_the_data_folder_can_be_named(run: Run, folder: Path) -> None:
     assert not (folder / "data").exists()
 
 
-def test_webhook_endpoints_are_listed_and_sent_to_again(run: Run) -> None:
-    assert run("webhook", "list", "--json").json()["data"] == []
+@pytest.fixture
+def endpoint_id(run: Run) -> str:
+    """A webhook endpoint, and after it a message: an event that it asks for."""
+    with connect() as api:
+        given = {"url": "https://backend.example.org/sms", "events": ["message.queued"]}
+        made = api.post("webhook-endpoints", body=given)
+    assert run("message", "send", "+255712345678", "x").exit_code == 0
+    return str(made["id"])
+
+
+def test_webhook_endpoints_are_listed_and_sent_to_again(
+    run: Run, folder: Path, endpoint_id: str
+) -> None:
+    listed = run("webhook", "list", "--json").json()["data"]
+    assert [item["id"] for item in listed] == [endpoint_id]
+    assert "https://backend.example.org/sms" in run("webhook", "list").out
+
+    def replay(*options: str) -> int:
+        return int(run("webhook", "replay", endpoint_id, *options, "--json").json()["replayed"])
+
+    def find(status: str) -> list[str]:
+        ran = run("webhook", "deliveries", endpoint_id, "--status", status, "--json")
+        return [item["event_id"] for item in ran.json()["data"]]
+
+    assert replay("--since", "2020-01-01T00:00:00Z") == 1
+    (event_id,) = find("pending")
+    assert "message.queued" in run("webhook", "deliveries", endpoint_id).out
+    assert replay("--event", event_id) == 1
+    assert replay("--dead") == 0
+    change_by_hand(folder, "UPDATE webhook_deliveries SET status = 'dead', next_attempt_at = NULL")
+    assert (find("pending"), find("dead")) == ([], [event_id])
+    assert replay("--dead") == 1
+    assert (find("pending"), find("dead")) == ([event_id], [])
+
+
+def test_a_webhook_endpoint_that_is_not_there_is_told(run: Run) -> None:
     unknown = "019c1350-8a40-7c31-9a55-3f1c2b7d9e01"
-    assert run("webhook", "deliveries", unknown, "--status", "dead").exit_code == 1
-    assert "There is no such webhook endpoint." in run("webhook", "replay", unknown, "--dead").err
-    ran = run("webhook", "replay", unknown)
+    assert run("webhook", "list", "--json").json()["data"] == []
+    for command in (["deliveries", unknown, "--status", "dead"], ["replay", unknown, "--dead"]):
+        ran = run("webhook", *command)
+        assert (ran.exit_code, ran.out) == (1, "")
+        assert "There is no such webhook endpoint." in ran.err
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        pytest.param([], id="none"),
+        pytest.param(["--dead", "--event", "a"], id="two"),
+        pytest.param(["--dead", "--event", "a", "--since", "2020-01-01T00:00:00Z"], id="three"),
+    ],
+)
+def test_a_replay_is_of_one_of_three(run: Run, options: list[str]) -> None:
+    ran = run("webhook", "replay", "any", *options)
     assert ran.exit_code != 0
-    assert "--since" in ran.err
+    assert "say one of --since, --event and --dead" in ran.err

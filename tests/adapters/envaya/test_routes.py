@@ -14,6 +14,8 @@ from gateway_hub.domain.devices import Protocol
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import MessageDraft, Route
 from gateway_hub.services.devices import DeviceDraft
+from gateway_hub.storage.tables import messages
+from gateway_hub.storage.transactions import Transaction
 from tests.adapters.conftest import NUMBER, Phones
 from tests.conftest import FakeClock
 
@@ -401,10 +403,15 @@ async def test_a_file_beside_a_text_message_is_refused(phones: Phones) -> None:
     assert answer.status_code == 400
 
 
-async def test_texts_no_phone_could_read_never_reach_one(phones: Phones) -> None:
-    await submit(phones, "fine")
+async def test_a_text_no_phone_could_read_spoils_no_answer(phones: Phones) -> None:
+    async def spoil(tx: Transaction) -> None:
+        await tx.execute(messages.update().values(text="a\x1b\ufffe & b"))
+
     for version in (2, 17, 18, 30):
-        offered(await phones.post_envaya(POLL, version=version))
+        message_id = await submit(phones, "fine")
+        await phones.hub.database.write(spoil)
+        (given,) = offered(await phones.post_envaya(POLL, version=version))
+        assert (given["id"], given["message"]) == (message_id, "a\ufffd\ufffd & b")
 
 
 class TestLongPoll:
