@@ -93,7 +93,7 @@ class Stage:
         rng = random.Random()  # noqa: S311 - simulated chance
         clock = PhoneClock()
         phone = kind.make(setup, rng, Radio(rng, _QUICK_RADIO), clock.now())
-        network = PhoneNetwork(kind.timeout_seconds, self._tls)
+        network = PhoneNetwork(kind.timeout_seconds, self._tls, kind.habits)
         live = LivePhone(phone, kind, network, clock, partial(self._say_step, setup.name))
         self.phones[setup.name] = StagePhone(device["id"], live)
         self._lives.append(asyncio.create_task(_live(live, network)))

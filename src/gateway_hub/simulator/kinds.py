@@ -32,6 +32,18 @@ class PhoneSetup:
 
 
 @dataclass(frozen=True, slots=True)
+class HttpHabits:
+    """What an app's HTTP library does otherwise than others.
+
+    One that *keeps_url* writes host and path as they were typed, where others tidy them up. One
+    that *takes_torn* takes an answer for whole that ends before its ``Content-Length``.
+    """
+
+    keeps_url: bool = False
+    takes_torn: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class PhoneKind:
     """Phones of one protocol.
 
@@ -44,3 +56,4 @@ class PhoneKind:
     describe_request: Callable[[HttpRequest], list[Step]]
     describe_answer: Callable[[HttpRequest, HttpAnswer], list[Step]]
     timeout_seconds: float
+    habits: HttpHabits = HttpHabits()

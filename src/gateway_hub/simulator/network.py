@@ -1,6 +1,7 @@
 """The real network under simulated phones: their requests as they are, and how each ends."""
 
 import asyncio
+import re
 import socket
 import ssl
 import time
@@ -11,11 +12,14 @@ from typing import Self
 
 import httpx
 
+from gateway_hub.simulator.kinds import HttpHabits
 from gateway_hub.simulator.phone import HttpAnswer, HttpRequest, NoAnswer, NoAnswerKind
 
 _MAX_ANSWER_BYTES = 16 << 20
 _LIMITS = httpx.Limits(max_connections=16, keepalive_expiry=300.0)
 _LAST_PORT = 65_535
+_TYPED = re.compile(r"[^:/?#]+://(?P<authority>[^/?#]*)(?P<target>.*)", re.DOTALL)
+_WRITABLE = re.compile(r"[!-~]+")
 _NOT_A_BYTE = "Server disconnected without sending a response"
 
 
@@ -42,8 +46,11 @@ class PhoneNetwork:
     A request without a whole answer ends after *timeout_seconds*, even if bytes still drip in.
     """
 
-    def __init__(self, timeout_seconds: float, tls: ssl.SSLContext) -> None:
+    def __init__(
+        self, timeout_seconds: float, tls: ssl.SSLContext, habits: HttpHabits | None = None
+    ) -> None:
         self._timeout_seconds = timeout_seconds
+        self._habits = habits or HttpHabits()
         transport = httpx.AsyncHTTPTransport(verify=tls, trust_env=False, limits=_LIMITS)
         # No credentials either but those that the app itself sends.
         self._client = httpx.AsyncClient(
@@ -77,20 +84,31 @@ class PhoneNetwork:
         return Exchanged(end, time.monotonic() - began, detail)
 
     async def _fetch(self, request: HttpRequest) -> HttpAnswer:
-        headers = [
-            (name.encode("ascii"), value.encode("latin-1", "replace"))
-            for name, value in request.headers
-        ]
-        url = parse_url(request.url)
-        outgoing = httpx.Request(request.method, url, headers=headers, content=request.body)
+        outgoing = self.make_request(request)
         response = await self._client.send(outgoing, stream=True, follow_redirects=False)
         try:
-            body = await _read(response)
+            body = await _read(response, takes_torn=self._habits.takes_torn)
         finally:
             await response.aclose()
         given = response.headers
         return HttpAnswer(
             response.status_code, given.get("Content-Type"), body, given.get("Location")
+        )
+
+    def make_request(self, request: HttpRequest) -> httpx.Request:
+        """Return *request* as the app's library writes it. Raises BadUrlError."""
+        headers = [
+            (name.encode("ascii"), value.encode("latin-1", "replace"))
+            for name, value in request.headers
+        ]
+        extensions = {}
+        url = parse_url(request.url)
+        typed = _find_typed(request.url) if self._habits.keeps_url else None
+        if typed is not None:
+            host, extensions["target"] = typed
+            headers = [(b"Host", host), *headers]
+        return httpx.Request(
+            request.method, url, headers=headers, content=request.body, extensions=extensions
         )
 
 
@@ -112,12 +130,31 @@ def parse_url(text: str) -> httpx.URL:
     return url
 
 
-async def _read(response: httpx.Response) -> bytes:
+def _find_typed(url: str) -> tuple[bytes, bytes] | None:
+    """Return host and target just as they stand in *url*; None if no request can hold them so."""
+    found = _TYPED.fullmatch(url)
+    if found is None:
+        return None
+    host, target = found["authority"].rpartition("@")[2], found["target"]
+    if not target.startswith("/"):
+        target = f"/{target}"
+    is_writable = _WRITABLE.fullmatch(host) and _WRITABLE.fullmatch(target)
+    return (host.encode(), target.encode()) if is_writable else None
+
+
+async def _read(response: httpx.Response, *, takes_torn: bool) -> bytes:
     body = bytearray()
-    async for piece in response.aiter_bytes():
-        body += piece
-        if len(body) > _MAX_ANSWER_BYTES:
-            raise _AnswerTooLargeError(f"the answer is larger than {_MAX_ANSWER_BYTES} bytes")
+    asked_for_encoding = "Accept-Encoding" in response.request.headers
+    pieces = response.aiter_bytes() if asked_for_encoding else response.aiter_raw()
+    try:
+        async for piece in pieces:
+            body += piece
+            if len(body) > _MAX_ANSWER_BYTES:
+                raise _AnswerTooLargeError(f"the answer is larger than {_MAX_ANSWER_BYTES} bytes")
+    except httpx.RemoteProtocolError:
+        # Torn chunks are no answer: what the apps' libraries make of those was not seen.
+        if not takes_torn or "Content-Length" not in response.headers:
+            raise
     return bytes(body)
 
 
