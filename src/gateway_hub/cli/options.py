@@ -1,6 +1,7 @@
 """Options that many commands share."""
 
 import sys
+from getpass import getpass
 from pathlib import Path
 from typing import Annotated
 
@@ -20,5 +21,10 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 
 def read_secret(given: str | None) -> str | None:
-    """Return *given*, or for ``-`` a line of standard input: no other user sees that one."""
-    return sys.stdin.readline().rstrip("\n") if given == "-" else given
+    """Return *given*, or for ``-`` a line of standard input: no other user sees that one.
+
+    Nor does who looks on, if a person types it.
+    """
+    if given != "-":
+        return given
+    return getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
