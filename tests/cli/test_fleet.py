@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from gateway_hub.cli.failures import CommandError, ExitCode
-from gateway_hub.cli.fleet import Wanted, setup_of, setups_as_given
+from gateway_hub.cli.fleet import Wanted, name_registered, setup_of, setups_as_given
 from gateway_hub.domain.devices import Protocol
 
 MEDIC, ENVAYA = Protocol.MEDIC, Protocol.ENVAYA
@@ -35,6 +35,15 @@ def test_several_phones_are_numbered() -> None:
     ]
 
 
+def test_registered_phones_have_their_number_in_their_names() -> None:
+    several = Wanted(protocol=MEDIC, create="Load", count=2)
+    assert [name_registered(several, number) for number in (1, 2)] == ["Load 1", "Load 2"]
+    placed = Wanted(protocol=MEDIC, create="{n}. load", count=2)
+    assert [name_registered(placed, number) for number in (1, 2)] == ["1. load", "2. load"]
+    single = Wanted(protocol=MEDIC, create="Load {n}")
+    assert name_registered(single, 1) == "Load {n}"
+
+
 def test_braces_of_a_single_phone_are_its_own() -> None:
     (setup,) = setups_as_given(
         Wanted(protocol=MEDIC, server=URL, username="u{n}", password="{n}{0}")
@@ -52,6 +61,23 @@ WRONG = [
     pytest.param({"server": URL, "app_version": "new"}, "1.8.1", id="unknown-version"),
     pytest.param({"server": URL, "count": 2}, "{n}", id="phones-that-are-one"),
     pytest.param({"server": URL, "protocol": ENVAYA}, "needs a phone number", id="nameless"),
+    pytest.param({"server": URL, "phone_number": "+255"}, "--create only", id="medic-number"),
+    pytest.param(
+        {"server": "ftp://x/", "protocol": ENVAYA, "phone_number": "+255", "password": "p"},
+        "http://127.0.0.1:8080/envaya:",
+        id="no-web-server-of-envaya",
+    ),
+    pytest.param(
+        {
+            "server": URL,
+            "protocol": ENVAYA,
+            "phone_number": "+255",
+            "password": "p",
+            "app_version": "99",
+        },
+        "17, 18 or 28 to 30",
+        id="unknown-version-of-envaya",
+    ),
 ]
 
 

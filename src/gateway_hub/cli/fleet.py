@@ -20,14 +20,13 @@ from gateway_hub.simulator.radio import Radio
 
 KINDS: dict[Protocol, PhoneKind] = {Protocol.MEDIC: MEDIC, Protocol.ENVAYA: ENVAYA}
 
-_EXAMPLE_URL = "http://127.0.0.1:8080/medic"
-
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """*count* phones; if more than one, ``{n}`` in what is given stands for the number of each.
 
-    With *create* they are registered under that name, else *server* and what proves them are given.
+    With *create* they are registered under that name, which the number follows if ``{n}`` is not in
+    it, else *server* and what proves them are given.
     """
 
     protocol: Protocol
@@ -50,9 +49,11 @@ def setups_as_given(wanted: Wanted) -> list[PhoneSetup]:
     """Return how each phone is set up. Raises CommandError if that is not told, or not right."""
     if wanted.server is None:
         raise _usage("give --create NAME for a phone of your hub, or --server URL for any server")
+    if wanted.phone_number is not None and wanted.protocol is Protocol.MEDIC:
+        raise _usage("the CHT app tells no phone number: give --phone-number with --create only")
     setups = [_setup_as_given(wanted, wanted.server, number) for number in _numbers(wanted)]
     for setup in setups:
-        _check(wanted.kind, setup)
+        _check(wanted, setup)
     if len({(item.server_url, item.username, item.phone_number) for item in setups}) < len(setups):
         raise _usage("several phones need {n} in --username, --phone-number or --server")
     return setups
@@ -73,7 +74,7 @@ def register(
     """
     if wanted.username is not None or wanted.password is not None:
         raise _usage("with --create the hub makes user name and password")
-    _check(wanted.kind, _like_one_registered(wanted))
+    _check(wanted, _like_one_registered(wanted))
     _require_running_hub(data_dir)
     rng = random.Random(seed)  # noqa: S311 - simulated chance
     setups = []
@@ -101,6 +102,13 @@ def setup_of(
         app_version=app_version,
         poll_seconds=poll_seconds,
     )
+
+
+def name_registered(wanted: Wanted, number: int) -> str:
+    """Return under which name phone *number* is registered: no two of several have the same."""
+    given = wanted.create or ""
+    own = _own(given, wanted, number) or ""
+    return own if wanted.count == 1 or own != given else f"{own} {number}"
 
 
 def invent_number(rng: random.Random) -> str:
@@ -138,7 +146,7 @@ def _device_request(wanted: Wanted, number: int, rng: random.Random) -> dict[str
     if phone_number is None and wanted.protocol is Protocol.ENVAYA:
         phone_number = invent_number(rng)
     return {
-        "name": wanted.create if wanted.count == 1 else f"{wanted.create} {number}",
+        "name": name_registered(wanted, number),
         "protocol": wanted.protocol.value,
         "phone_number": phone_number,
         "server_url": wanted.server,
@@ -153,20 +161,21 @@ def _numbers(wanted: Wanted) -> range:
     return range(1, wanted.count + 1)
 
 
-def _check(kind: PhoneKind, setup: PhoneSetup) -> None:
+def _check(wanted: Wanted, setup: PhoneSetup) -> None:
     """Raise CommandError if no phone can be set up like this."""
+    url_wanted = f"the server URL is to be like http://127.0.0.1:8080/{wanted.protocol.value}"
     scheme, _, rest = setup.server_url.partition("://")
     try:
         parse_url(f"{scheme}://{rest.rpartition('@')[2]}")  # before an @ there may be anything
     except BadUrlError as error:
-        raise _usage(f"the server URL is to be like {_EXAMPLE_URL}: {error}") from error
+        raise _usage(f"{url_wanted}: {error}") from error
     rng = random.Random()  # noqa: S311 - no secret comes of it
     try:
-        kind.make(setup, rng, Radio(rng), system_clock())
+        wanted.kind.make(setup, rng, Radio(rng), system_clock())
     except SetupError as error:
         raise _usage(str(error)) from error
     except ValueError as error:  # of the app's own reading of its URL
-        raise _usage(f"the server URL is to be like {_EXAMPLE_URL}: {error}") from error
+        raise _usage(f"{url_wanted}: {error}") from error
 
 
 def _require_running_hub(data_dir: Path | None) -> None:
