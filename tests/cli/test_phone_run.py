@@ -17,10 +17,12 @@ import pytest
 from gateway_hub.cli.demo_hub import DemoHub, running_hub
 from gateway_hub.cli.fleet import KINDS, setup_of
 from gateway_hub.cli.phone_run import PhoneRun, RunOptions
+from gateway_hub.cli.simulation import RadioName
 from gateway_hub.cli.step_output import StepOutput
 from gateway_hub.domain.devices import Protocol
 from gateway_hub.ops.logging import configure_logging
 from gateway_hub.simulator.kinds import PhoneSetup
+from gateway_hub.simulator.radio import PRESETS, STOCK_ANDROID
 from gateway_hub.simulator.steps import Step
 from tests.cli.conftest import Run
 from tests.cli.test_server import serving
@@ -139,6 +141,21 @@ async def test_a_run_ends_after_its_time() -> None:
     await asyncio.wait_for(run.run([setup]), timeout=60)
 
 
+async def test_the_time_of_a_run_begins_when_all_phones_are_on() -> None:
+    setups = [
+        PhoneSetup(f"p{number}", "http://127.0.0.1:1/") for number in range(11)
+    ]  # the last after 0.5 s
+    output = Recorded()
+    run = PhoneRun(KINDS[Protocol.MEDIC], replace(QUICK, run_seconds=0.3), output, asyncio.Event())
+    await asyncio.wait_for(run.run(setups), timeout=60)
+    assert output.told.keys() == {setup.name for setup in setups}
+
+
+def test_every_radio_can_be_asked_for() -> None:
+    assert {name.value for name in RadioName} == PRESETS.keys()
+    assert PRESETS["stock"] is STOCK_ANDROID
+
+
 class Calling:
     """A phone in a process of its own."""
 
@@ -228,6 +245,14 @@ def test_a_reader_that_goes_away_ends_it(folder: Path) -> None:
         phone.process.stdout.close()
         assert phone.process.wait(timeout=60) == 1
         assert "Traceback" not in phone.process.stderr.read()
+
+
+@pytest.mark.parametrize("option", ["--project", "--data-dir"])
+def test_what_is_for_phones_of_the_hub_is_refused_for_others(run: Run, option: str) -> None:
+    server = ("--server", "http://127.0.0.1:1/")
+    ran = run("phone", "--protocol", "medic", *server, option, "x")
+    assert (ran.exit_code, ran.out) == (2, "")
+    assert "--project and --data-dir are for --create" in ran.err
 
 
 def test_without_a_hub_no_phone_is_registered(run: Run, folder: Path) -> None:

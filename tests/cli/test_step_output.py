@@ -26,6 +26,18 @@ STEPS = [
         "is redirected (HTTP 301) to http://x/",
     ),
     (
+        Step("lost", contact="+255", text="Hi"),
+        "loses by the redirect the SMS from +255, which it believes forwarded: “Hi”",
+    ),
+    (
+        Step("lost", "m1", status="SENT"),
+        "loses by the redirect a status, which it believes told: SENT [m1]",
+    ),
+    (
+        Step("crashed", http_status=204, next_seconds=5),
+        "crashes: HTTP 204 has no body, and the app dies of that. It goes on in 5 s.",
+    ),
+    (
         Step("refused", http_status=403, detail="No.", next_seconds=20.4),
         "is refused: HTTP 403: No. It goes on in 20 s.",
     ),
@@ -72,6 +84,37 @@ def test_lines_of_several_phones_are_aligned(capsys: pytest.CaptureFixture[str])
     assert lines[-1].endswith(" s: polls 2.")
 
 
+def test_the_sum_tells_of_all_that_happened(capsys: pytest.CaptureFixture[str]) -> None:
+    output = StepOutput(as_json=False)
+    output.tell_start(["a"], "stock", 7)
+    for name in get_args(StepName):
+        output.tell("a", Step(name))
+    output.tell_sum()
+    last = capsys.readouterr().out.splitlines()[-1]
+    words = ["redirects", "SMS and statuses lost by a redirect", "crashes of the app"]
+    assert all(f", {word} 1" in last for word in [*words, "answers not understood"])
+
+
+def test_the_json_sum_counts_every_step(capsys: pytest.CaptureFixture[str]) -> None:
+    output = StepOutput(as_json=True)
+    for name in get_args(StepName):
+        output.tell("a", Step(name))
+    output.tell_sum()
+    total = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert {name: total[name] for name in get_args(StepName)} == dict.fromkeys(
+        get_args(StepName), 1
+    )
+
+
+def test_many_phones_are_told_how_long_switching_on_takes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    output = StepOutput(as_json=False)
+    output.tell_start(["a", "b"], "flaky", 7, until_all_on_seconds=19.95)
+    line = capsys.readouterr().out.splitlines()[0]
+    assert line == "Radio flaky, seed 7. 2 phones are switched on in 20 s. Ctrl+C ends it."
+
+
 def test_json_lines_hold_every_fact_that_is_known(capsys: pytest.CaptureFixture[str]) -> None:
     output = StepOutput(as_json=True)
     output.tell_start(["a"], "perfect", 7)
@@ -100,6 +143,11 @@ ENDS: list[tuple[list[StepName], ExitCode | None]] = [
     (["answered", "refused"], ExitCode.REFUSED),
     (["answered", "not_understood", "no_answer"], ExitCode.REFUSED),
     (["no_answer"], ExitCode.UNREACHABLE),
+    (["answered", "redirected", "lost"], ExitCode.REFUSED),
+    (["answered", "forwarded", "redirected", "lost"], ExitCode.REFUSED),
+    (["answered", "forwarded", "not_understood"], ExitCode.REFUSED),
+    (["answered", "nothing", "crashed"], ExitCode.REFUSED),
+    (["answered", "nothing", "redirected"], None),
 ]
 
 
@@ -118,7 +166,19 @@ def test_a_run_fails_if_nothing_came_of_it(
     assert found == exit_code
 
 
+def test_a_failure_tells_all_that_was_wrong() -> None:
+    output = StepOutput(as_json=True)
+    for name in get_args(StepName):
+        output.tell("a", Step(name))
+    with pytest.raises(CommandError) as info:
+        output.raise_failure()
+    assert info.value.message == (
+        "redirects lost SMS or statuses that a phone believes told; "
+        "some answers were not understood; some answers crashed the app."
+    )
+
+
 def test_every_step_is_named_where_json_is_described() -> None:
     page = (Path(__file__).parents[2] / "docs" / "phones.md").read_text("utf-8")
     (row,) = re.findall(r"^\| programs that watch .*$", page, re.MULTILINE)
-    assert set(get_args(StepName)) <= set(re.findall(r"`(\w+)`", row))
+    assert {"registered", "started", "sum", *get_args(StepName)} <= set(re.findall(r"`(\w+)`", row))

@@ -4,17 +4,19 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from gateway_hub.adapters.medic.simulator.live import KIND
-from gateway_hub.simulator.kinds import PhoneSetup
+from gateway_hub.adapters.envaya.simulator.live import KIND as ENVAYA
+from gateway_hub.adapters.medic.simulator.live import KIND as MEDIC
+from gateway_hub.simulator.kinds import PhoneKind, PhoneSetup
 from gateway_hub.simulator.live import LivePhone
 from gateway_hub.simulator.network import PhoneNetwork, make_tls
 from gateway_hub.simulator.pace import PhoneClock
@@ -44,12 +46,17 @@ async def server(serve: Serve) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def living(url: str, told: Told, clock: PhoneClock) -> AsyncIterator[LivePhone]:
+async def living(
+    url: str, told: Told, clock: PhoneClock, kind: PhoneKind = MEDIC
+) -> AsyncIterator[LivePhone]:
     """Yield a phone that lives for the length of the block."""
     rng = random.Random(1)
-    phone = KIND.make(PhoneSetup("phone", url), rng, Radio(rng), clock.now())
-    async with PhoneNetwork(PATIENCE_SECONDS, make_tls()) as network:
-        live = LivePhone(phone, KIND, network, clock, told)
+    setup = PhoneSetup("phone", url)
+    if kind is ENVAYA:
+        setup = replace(setup, phone_number="+255710000001", password="rosebud")
+    phone = kind.make(setup, rng, Radio(rng), clock.now())
+    async with PhoneNetwork(PATIENCE_SECONDS, make_tls(), kind.habits) as network:
+        live = LivePhone(phone, kind, network, clock, told)
         life = asyncio.create_task(live.live())
         try:
             yield live
@@ -114,6 +121,54 @@ async def test_a_refusal_says_when_the_phone_goes_on() -> None:
         refused = await told.until("refused")
     assert (refused.http_status, refused.detail) == (401, "No.")
     assert refused.next_seconds == pytest.approx(60, abs=5)
+
+
+@asynccontextmanager
+async def form_server(serve: Callable[[str], Awaitable[Response]]) -> AsyncIterator[str]:
+    """Yield the URL of a server that answers EnvayaSMS by the action of its post."""
+
+    async def respond(request: Request) -> Response:
+        return await serve(str((await request.form())["action"]))
+
+    async def show_page(_request: Request) -> Response:
+        return JSONResponse({})
+
+    routes = [Route("/envaya", respond, methods=["POST"]), Route("/page", show_page)]
+    async with serving(Starlette(routes=routes)) as port:
+        yield f"http://127.0.0.1:{port}/envaya"
+
+
+async def test_what_a_redirect_loses_is_told() -> None:
+    async def redirect(_action: str) -> Response:
+        return RedirectResponse("/page", 302)
+
+    told = Told()
+    async with form_server(redirect) as url, living(url, told, PhoneClock(), ENVAYA) as phone:
+        phone.receive_sms("+255700000002", "Nzuri")
+        lost = await told.until("lost")
+    assert (lost.contact, lost.text) == ("+255700000002", "Nzuri")
+    assert len(told.named("lost")) == 1
+    assert told.named("forwarded") == []
+
+
+async def test_a_crash_ends_all_connections_and_says_when_the_phone_goes_on() -> None:
+    may_end = asyncio.Event()
+
+    async def serve(action: str) -> Response:
+        if action == "incoming":
+            await may_end.wait()
+        return Response(status_code=204)
+
+    told = Told()
+    async with form_server(serve) as url:
+        async with living(url, told, PhoneClock(), ENVAYA) as phone:
+            phone.receive_sms("+255700000002", "Nzuri")
+            crashed = await told.until("crashed")
+            may_end.set()
+            await told.until("asked", times=2)
+        assert len(told.named("answered")) == len(told.named("crashed")) == 1
+    assert crashed.http_status == 204
+    assert crashed.next_seconds == pytest.approx(5, abs=1)
 
 
 async def test_the_clock_is_not_hurried_while_an_answer_is_awaited() -> None:

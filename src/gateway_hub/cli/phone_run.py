@@ -12,6 +12,7 @@ from pathlib import Path
 import uvloop
 
 from gateway_hub.cli import fleet
+from gateway_hub.cli.failures import CommandError, ExitCode
 from gateway_hub.cli.step_output import StepOutput
 from gateway_hub.simulator.kinds import PhoneKind, PhoneSetup
 from gateway_hub.simulator.live import LivePhone
@@ -27,7 +28,10 @@ _CONTACTS = 20
 
 @dataclass(frozen=True, slots=True)
 class RunOptions:
-    """How phones are run; *received_first* are the contacts and texts of SMS for each of them."""
+    """How phones are run; *received_first* are the contacts and texts of SMS for each of them.
+
+    *run_seconds* begin when the last of them is switched on.
+    """
 
     seed: int
     radio: str = "perfect"
@@ -49,12 +53,19 @@ def run(
     stop = asyncio.Event()
     output = StepOutput(as_json=as_json, on_closed=stop.set)
     if wanted.create is None:
+        if project is not None or data_dir is not None:
+            raise CommandError("--project and --data-dir are for --create.", ExitCode.USAGE)
         setups = fleet.setups_as_given(wanted)
     else:
         setups = fleet.register(
             wanted, options.seed, output.tell_registered, project=project, data_dir=data_dir
         )
-    output.tell_start([setup.name for setup in setups], options.radio, options.seed)
+    output.tell_start(
+        [setup.name for setup in setups],
+        options.radio,
+        options.seed,
+        until_all_on_seconds=_switched_on_after(len(setups) - 1),
+    )
     phones = PhoneRun(wanted.kind, options, output, stop)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(_run_until_signal(phones, setups))
@@ -67,6 +78,10 @@ async def _run_until_signal(phones: "PhoneRun", setups: Sequence[PhoneSetup]) ->
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, phones.stop.set)
     await phones.run(setups)
+
+
+def _switched_on_after(number: int) -> float:
+    return number / _SWITCHED_ON_A_SECOND
 
 
 class PhoneRun:
@@ -87,20 +102,25 @@ class PhoneRun:
             lives = [
                 group.create_task(self._live(setup, number)) for number, setup in enumerate(setups)
             ]
+            seconds = self._options.run_seconds
+            if seconds is not None:
+                seconds += _switched_on_after(len(setups) - 1)
             with suppress(TimeoutError):
-                async with asyncio.timeout(self._options.run_seconds):
+                async with asyncio.timeout(seconds):
                     await self.stop.wait()
             for life in lives:
                 life.cancel()
 
     async def _live(self, setup: PhoneSetup, number: int) -> None:
-        await asyncio.sleep(number / _SWITCHED_ON_A_SECOND)
+        await asyncio.sleep(_switched_on_after(number))
         rng = self._chance(number, "phone")
         clock = PhoneClock(self._options.speed)
         radio = Radio(rng, PRESETS[self._options.radio])
         phone = self._kind.make(setup, rng, radio, clock.now())
         tell = partial(self._output.tell, setup.name)
-        async with PhoneNetwork(self._kind.timeout_seconds, self._tls) as network:
+        async with PhoneNetwork(
+            self._kind.timeout_seconds, self._tls, self._kind.habits
+        ) as network:
             live = LivePhone(phone, self._kind, network, clock, tell)
             async with asyncio.TaskGroup() as group:
                 group.create_task(live.live())

@@ -16,6 +16,7 @@ class RadioName(StrEnum):
     PERFECT = "perfect"
     FLAKY = "flaky"
     BROKEN = "broken"
+    STOCK = "stock"
 
 
 def phone(
@@ -30,12 +31,14 @@ def phone(
         typer.Option(metavar="URL", help="Server URL as typed into the app, of any server."),
     ] = None,
     username: Annotated[str | None, typer.Option(help="For medic.")] = None,
-    phone_number: Annotated[str | None, typer.Option(help="For envaya.")] = None,
+    phone_number: Annotated[
+        str | None, typer.Option(help="For envaya; with --create for medic too.")
+    ] = None,
     password: Annotated[
-        str | None, typer.Option(help="Password; - reads it from standard input.")
+        str | None, typer.Option(help="Password; - asks for it, or reads it from standard input.")
     ] = None,
     app_version: Annotated[
-        str | None, typer.Option(help="Like 1.8.1 for medic, 17, 18 or 30 for envaya.")
+        str | None, typer.Option(help="Like 1.8.1 for medic; 17, 18 or 28 to 30 for envaya.")
     ] = None,
     poll_seconds: Annotated[
         int | None, typer.Option(min=1, max=86_400, help="How often it asks for work; 60.")
@@ -44,7 +47,9 @@ def phone(
         int,
         typer.Option(min=1, max=1000, help="So many phones; {n} in their options is the number."),
     ] = 1,
-    radio: Annotated[RadioName, typer.Option(help="How its SMS fare.")] = RadioName.PERFECT,
+    radio: Annotated[
+        RadioName, typer.Option(help="How its SMS fare; stock sends 30 in 30 min.")
+    ] = RadioName.PERFECT,
     seed: Annotated[
         int | None, typer.Option(min=0, help="Repeats what chance did: a number told at the start.")
     ] = None,
@@ -60,7 +65,8 @@ def phone(
         float | None, typer.Option(min=0.1, help="Receive an invented SMS every so many seconds.")
     ] = None,
     seconds: Annotated[
-        float | None, typer.Option("--for", min=0.1, help="End after so many seconds.")
+        float | None,
+        typer.Option("--for", min=0.1, help="End so many seconds after the last is on."),
     ] = None,
     project: InProject = None,
     data_dir: DataDir = None,
@@ -70,7 +76,8 @@ def phone(
 
     It polls, sends, reports and forwards as its app does, against your hub or any server, and tells
     each step until Ctrl+C. Only its radio is invented: no SMS goes anywhere. Exits with 1 if the
-    server took nothing from it, with 3 if no answer ever came.
+    server took nothing from it, lost an SMS by a redirect, crashed it, or said what it could not
+    understand; with 3 if no answer ever came.
     """
     from gateway_hub.cli import fleet, phone_run
 

@@ -7,7 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 import typer
 
@@ -29,25 +29,39 @@ _SENTENCES: dict[StepName, str] = {
     "forwarded": "has forwarded the SMS from {contact}: “{text}”",
     "commanded": "is told: {detail} {text}",
     "redirected": "is redirected (HTTP {http_status}) to {detail}",
+    "lost": "loses by the redirect the SMS from {contact}, which it believes forwarded: “{text}”",
     "refused": "is refused: HTTP {http_status}",
     "not_understood": "does not understand the answer",
+    "crashed": "crashes: HTTP {http_status} has no body, and the app dies of that",
     "no_answer": "gets no answer",
 }
+_LOST_STATUS = "loses by the redirect a status, which it believes told: {status}"
 _WITH_DETAIL: frozenset[StepName] = frozenset(
     {"reported", "refused", "not_understood", "no_answer"}
 )
-_WITH_ID: frozenset[StepName] = frozenset({"given", "on_air", "reported", "commanded"})
+_WITH_ID: frozenset[StepName] = frozenset({"given", "on_air", "reported", "commanded", "lost"})
 _SUMMED: tuple[tuple[StepName, str], ...] = (
     ("asked", "polls"),
+    ("given", "SMS given"),
     ("on_air", "SMS sent"),
     ("reported", "statuses told"),
     ("received", "SMS received"),
     ("forwarded", "forwarded"),
+    ("commanded", "commands"),
+    ("redirected", "redirects"),
+    ("lost", "SMS and statuses lost by a redirect"),
     ("refused", "refusals"),
     ("not_understood", "answers not understood"),
+    ("crashed", "crashes of the app"),
     ("no_answer", "requests without an answer"),
 )
 _SUCCESSES: tuple[StepName, ...] = ("given", "nothing", "reported", "forwarded", "commanded")
+_FAULTS: tuple[tuple[StepName, str], ...] = (
+    ("lost", "redirects lost SMS or statuses that a phone believes told"),
+    ("not_understood", "some answers were not understood"),
+    ("crashed", "some answers crashed the app"),
+)
+"""What no good server does, however much else goes well."""
 
 
 def describe_step(step: Step, *, with_id: bool = True) -> str:
@@ -57,7 +71,8 @@ def describe_step(step: Step, *, with_id: bool = True) -> str:
     """
     texts = {name: "" if value is None else str(value) for name, value in asdict(step).items()}
     texts["detail"] = _cut(texts["detail"])
-    sentence = _SENTENCES[step.name].format_map(texts).rstrip()
+    words = _LOST_STATUS if step.name == "lost" and step.status else _SENTENCES[step.name]
+    sentence = words.format_map(texts).rstrip()
     if step.parts is not None and step.parts > 1:
         sentence += f" ({step.parts} parts)"
     if step.detail and step.name in _WITH_DETAIL:
@@ -105,15 +120,20 @@ class StepOutput:
             line = f"{device['name']} is device {device['id']}. In its app: {in_app}"
             self._print(escape_controls(line))
 
-    def tell_start(self, names: Sequence[str], radio: str, seed: int) -> None:
-        """Print that the phones *names* are switched on."""
+    def tell_start(
+        self, names: Sequence[str], radio: str, seed: int, *, until_all_on_seconds: float = 0
+    ) -> None:
+        """Print that the phones *names* are switched on, the last after so many seconds."""
         self._began = time.monotonic()
         self._phones = len(names)
         self._width = max(len(escape_controls(name)) for name in names)
         if self._as_json:
             self._print_json({"step": "started", "radio": radio, "seed": seed})
         else:
-            self._print(f"Radio {radio}, seed {seed}. Ctrl+C ends it.\n")
+            more = ""
+            if until_all_on_seconds >= 1:
+                more = f" {len(names)} phones are switched on in {until_all_on_seconds:.0f} s."
+            self._print(f"Radio {radio}, seed {seed}.{more} Ctrl+C ends it.\n")
 
     def tell(self, name: str, step: Step) -> None:
         """Print a step of the phone *name*."""
@@ -128,24 +148,26 @@ class StepOutput:
         """Print how often what happened."""
         seconds = round(time.monotonic() - self._began, 3)
         if self._as_json:
-            sums = {name: self.counts[name] for name, _ in _SUMMED}
+            sums = {name: self.counts[name] for name in get_args(StepName)}
             self._print_json({"step": "sum", "phones": self._phones, "seconds": seconds} | sums)
             return
         parts = [f"{words} {self.counts[name]}" for name, words in _SUMMED if self.counts[name]]
         self._print(f"\nIn {seconds:.0f} s: {', '.join(parts) or 'nothing'}.")
 
     def raise_failure(self) -> None:
-        """Raise what made it all useless: a server that only refused, or never answered.
+        """Raise what is wrong with the server: it took nothing, never answered, or did harm.
 
         Raises BrokenPipeError if nobody read to the end.
         """
         if self._is_closed:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
-        if any(self.counts[name] for name in _SUCCESSES):
-            return
-        if self.counts["answered"]:
-            raise CommandError("the server took nothing from the phones.")
-        if self.counts["no_answer"]:
+        did_good = any(self.counts[name] for name in _SUCCESSES)
+        reasons = [words for name, words in _FAULTS if self.counts[name]]
+        if self.counts["answered"] and not did_good:
+            reasons.insert(0, "the server took nothing from the phones")
+        if reasons:
+            raise CommandError(f"{'; '.join(reasons)}.")
+        if self.counts["no_answer"] and not did_good:
             raise CommandError("the server never answered.", ExitCode.UNREACHABLE)
 
     def _print_json(self, fields: dict[str, object]) -> None:

@@ -39,6 +39,8 @@ class LivePhone:
         self._clock = clock
         self._tell = tell
         self._told_departures = len(phone.air)
+        self._told_losses = len(phone.lost)
+        self._exchanges: set[asyncio.Task[None]] = set()
         self._moved = asyncio.Event()
 
     @property
@@ -52,7 +54,9 @@ class LivePhone:
             while True:
                 self._moved.clear()
                 for request in self._phone.run(self._clock.now()):
-                    exchanges.create_task(self._exchange(request))
+                    exchange = exchanges.create_task(self._exchange(request))
+                    self._exchanges.add(exchange)
+                    exchange.add_done_callback(self._exchanges.discard)
                 self._tell_departures()
                 await self._wait()
 
@@ -77,9 +81,17 @@ class LivePhone:
             self._moved.set()
             exchanged = await self._network.exchange(request)
         self._phone.take_answer(request.token, exchanged.end, self._clock.now())
-        for step in self._describe(request, exchanged):
+        steps = list(self._describe(request, exchanged))
+        for step in (*steps, *self._take_losses()):
             self._tell(step)
+        if any(step.name == "crashed" for step in steps):
+            self._hang_up()
         self._moved.set()
+
+    def _hang_up(self) -> None:
+        """Cut the app's other connections: they die with it."""
+        for exchange in self._exchanges - {asyncio.current_task()}:
+            exchange.cancel()
 
     def _describe(self, request: HttpRequest, exchanged: Exchanged) -> Iterator[Step]:
         end, seconds = exchanged.end, round(exchanged.seconds, 3)
@@ -98,6 +110,11 @@ class LivePhone:
     def _next_seconds(self) -> float | None:
         due = self._phone.next_wakeup()
         return None if due is None else round(self._clock.seconds_until(due), 3)
+
+    def _take_losses(self) -> list[Step]:
+        found = self._phone.lost[self._told_losses :]
+        self._told_losses += len(found)
+        return found
 
     def _tell_departures(self) -> None:
         for sms in self._phone.air[self._told_departures :]:

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal, Protocol
 
+from gateway_hub.simulator.steps import Step
+
 NoAnswerKind = Literal["refused", "cut", "timeout", "unknown_host"]
 """How a request ends without an answer.
 
@@ -34,7 +36,9 @@ class HttpRequest:
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """An answer; *body* with any ``Content-Encoding`` undone, *location* that of a redirect.
+    """An answer; *location* is that of a redirect.
+
+    The ``Content-Encoding`` of *body* is undone if the request asked for one, and only then.
 
     Redirects are not to be followed on the phone's behalf: each app does it in its own way.
     """
@@ -79,14 +83,16 @@ class MmsAttachment:
 class SimulatedPhone(Protocol):
     """What one drives a phone by, whatever its protocol.
 
-    *air* is what really left the radio, whether or not it was ever reported. In *airplane* mode
-    neither radio nor network work; it may be set at any time, and requests already handed out
-    are their driver's to end.
+    *air* is what really left the radio, whether or not it was ever reported. *lost* is what the
+    app believes the server has, because a page answered the GET that its POST was redirected to.
+    In *airplane* mode neither radio nor network work; it may be set at any time, and requests
+    already handed out are their driver's to end.
     """
 
     name: str
     airplane: bool
     air: list[SentSms]
+    lost: list[Step]
 
     @property
     def idle(self) -> bool:

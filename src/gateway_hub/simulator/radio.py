@@ -84,10 +84,15 @@ BROKEN = RadioOptions(
     delivered=0.2,
     undeliverable=0.3,
 )
-PRESETS: Mapping[str, RadioOptions] = {"perfect": PERFECT, "flaky": FLAKY, "broken": BROKEN}
-
 STOCK_ANDROID = RadioOptions(limit_parts=30)
 """A perfect radio under the limit of stock Android: 30 parts in 30 minutes."""
+
+PRESETS: Mapping[str, RadioOptions] = {
+    "perfect": PERFECT,
+    "flaky": FLAKY,
+    "broken": BROKEN,
+    "stock": STOCK_ANDROID,
+}
 
 
 @dataclass(frozen=True, slots=True)

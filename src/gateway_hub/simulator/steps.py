@@ -14,13 +14,17 @@ StepName = Literal[
     "forwarded",
     "commanded",
     "redirected",
+    "lost",
     "refused",
     "not_understood",
+    "crashed",
     "no_answer",
 ]
 """``asked`` for work; ``answered``: by the server, with which HTTP status and after how long;
 ``given`` an SMS to send, or ``nothing``; ``on_air``: the SMS really left; ``reported`` a status
-and ``forwarded`` an SMS, which the phone now believes the server has; ``commanded`` something else.
+and ``forwarded`` an SMS, which the phone now believes the server has; ``commanded`` something else;
+``lost``: an SMS or a status that the phone believes the server has, and a redirect lost;
+``crashed``: the app died of the answer.
 """
 
 
@@ -46,4 +50,4 @@ class Step:
     @property
     def is_trouble(self) -> bool:
         """Whether the phone did not get what it wanted."""
-        return self.name in ("refused", "not_understood", "no_answer")
+        return self.name in ("refused", "not_understood", "crashed", "no_answer")

@@ -101,7 +101,7 @@ def test_what_counts_as_forwarded_differs_by_version(
     phone.receive_sms("+1", "hello", START)
     Driver(phone, Script(rest=answer)).advance(seconds=0)
     assert (phone.inbound == []) is forwarded
-    assert phone.lost_by_redirect == 0
+    assert phone.lost == []
 
 
 def test_a_broken_answer_to_a_forwarded_sms_logs_a_failure_but_is_not_tried_again() -> None:

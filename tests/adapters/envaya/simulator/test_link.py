@@ -33,6 +33,35 @@ def test_an_answer_without_a_body_kills_the_app(status: int, version: int, crash
     assert len(driver.seen) == {30: 2, 18: 1, 17: 2}[version]
 
 
+def test_a_killed_app_is_started_again_later_each_time() -> None:
+    driver = Driver(make_phone(poll_seconds=60), lambda _: HttpAnswer(204, None, b""))
+    polls = driver.advance(seconds=40)
+    assert driver.seconds_of(polls) == [0, 5, 15, 35]
+    driver.serve = Script(rest=NOTHING)
+    assert driver.seconds_of(driver.advance(seconds=40)) == [75]
+    driver.serve = lambda _: HttpAnswer(204, None, b"")
+    assert driver.seconds_of(driver.advance(seconds=62)) == [135, 140]
+
+
+def test_an_app_that_is_killed_for_ever_is_started_every_ten_minutes() -> None:
+    driver = Driver(make_phone(poll_seconds=60), lambda _: HttpAnswer(204, None, b""))
+    first, second = driver.seconds_of(driver.advance(hours=3))[-2:]
+    assert second - first == 600
+
+
+def test_an_sms_starts_an_app_that_was_killed() -> None:
+    phone = make_phone()
+    phone.receive_sms("+1", "hello", START)
+    ends = [HttpAnswer(204, None, b"")]
+    driver = Driver(phone, lambda _: ends.pop() if ends else NOTHING)
+    driver.advance(seconds=1)
+    assert not phone.idle
+    phone.receive_sms("+2", "again", driver.now)
+    forwarded = [fields_of(request)["from"] for request in driver.advance(seconds=1)]
+    assert forwarded == ["+1", "+2"]
+    assert driver.advance(seconds=60) == []
+
+
 def test_the_log_grows_while_polls_fail_and_is_lost_with_a_failed_incoming() -> None:
     driver = Driver(make_phone(poll_seconds=60), Script(rest=NoAnswer("refused")))
     polls = driver.advance(minutes=5)

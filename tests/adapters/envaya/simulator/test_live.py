@@ -64,6 +64,11 @@ def test_a_phone_is_the_newest_unless_it_is_told_otherwise() -> None:
     assert fields_of(make_live(app_version="17").run(START)[0])["version"] == "17"
 
 
+@pytest.mark.parametrize("version", ["17", "18", "28", "29", "30"])
+def test_a_phone_is_any_version_that_differs(version: str) -> None:
+    assert fields_of(make_live(app_version=version).run(START)[0])["version"] == version
+
+
 def test_a_phone_asks_as_often_as_it_is_set_to() -> None:
     assert make_live().settings["outgoing_interval"] == 60
     assert make_live(poll_seconds=7).settings["outgoing_interval"] == 7
@@ -74,6 +79,9 @@ WRONG = [
     {"phone_number": None},
     {"username": "u"},
     {"app_version": "16"},
+    {"app_version": "19"},
+    {"app_version": "27"},
+    {"app_version": "31"},
     {"app_version": "new"},
 ]
 
@@ -163,6 +171,21 @@ def test_only_version_3_has_forwarded_what_gets_an_answer_it_cannot_read() -> No
     assert [s.name for s in KIND.describe_answer(forward_of(18), page)] == ["not_understood"]
 
 
+def test_a_page_that_the_app_passes_over_is_no_command_of_the_server() -> None:
+    page = HttpAnswer(200, "text/html", b"<html>")
+    forwarded, warned = KIND.describe_answer(forward_of(), page)
+    assert (forwarded.name, warned.name) == ("forwarded", "not_understood")
+    assert "'Warning: Unknown response type text/html'" in str(warned.detail)
+
+
+@pytest.mark.parametrize("status", [204, 304])
+def test_an_answer_of_which_the_app_dies_is_told_as_a_crash(status: int) -> None:
+    bare = HttpAnswer(status, None, b"")
+    assert KIND.describe_answer(forward_of(), bare) == [Step("crashed", http_status=status)]
+    (told,) = KIND.describe_answer(forward_of(17), bare)
+    assert told.name == "refused"
+
+
 REFUSALS = [
     pytest.param(
         json_answer(b'{"error":{"message":"No."}}', 403),
@@ -172,7 +195,7 @@ REFUSALS = [
     pytest.param(json_answer(b"<", 403), Step("refused", http_status=403), id="unreadable"),
     pytest.param(HttpAnswer(404, "text/html", b""), Step("refused", http_status=404), id="page"),
     pytest.param(json_answer(b"{}", 500), Step("refused", http_status=500), id="server-error"),
-    pytest.param(HttpAnswer(204, None, b""), Step("refused", http_status=204), id="no-content"),
+    pytest.param(HttpAnswer(201, None, b""), Step("refused", http_status=201), id="created"),
     pytest.param(
         HttpAnswer(302, None, b"", "/x"),
         Step("redirected", http_status=302, detail="/x"),

@@ -4,8 +4,10 @@ from datetime import timedelta
 
 from gateway_hub.simulator.phone import (
     HttpAnswer,
+    HttpRequest,
     NoAnswer,
 )
+from gateway_hub.simulator.steps import Step
 from tests.adapters.envaya.simulator.simulating import (
     NOTHING,
     Script,
@@ -65,7 +67,7 @@ def test_a_redirected_forward_is_a_get_whose_answer_loses_it() -> None:
     assert (get.method, get.url, get.body) == ("GET", "http://hub.example.test:8080/other", b"")
     signature = ("X-Request-Signature", dict(post.headers)["X-Request-Signature"])
     assert signature in get.headers
-    assert phone.lost_by_redirect == 1
+    assert phone.lost == [Step("lost", contact="+1", text="hello")]
     assert phone.inbound == []
 
 
@@ -89,3 +91,14 @@ def test_a_308_is_not_followed() -> None:
     driver = Driver(phone, Script(rest=HttpAnswer(308, None, b"", "/other")))
     assert len(driver.advance(seconds=10)) == 1
     assert len(phone.inbound) == 1
+
+
+def test_a_redirected_status_is_lost_too() -> None:
+    def serve(request: HttpRequest) -> HttpAnswer:
+        if request.method == "POST" and b"action=send_status" in request.body:
+            return HttpAnswer(302, None, b"", "/other")
+        return offering(make_message(1)) if b"action=outgoing" in request.body else NOTHING
+
+    phone = make_phone(poll_seconds=3600)
+    Driver(phone, serve).advance(seconds=10)
+    assert phone.lost == [Step("lost", wire_id="m1", status="sent")]

@@ -19,7 +19,9 @@ def test_a_redirected_post_is_a_get_whose_answer_loses_messages(status: int) -> 
     _, get = driver.advance(seconds=0)
     assert (get.method, get.url, get.body) == ("GET", "http://hub.example.test:8080/other", b"")
     assert "Content-Type" not in dict(get.headers)
-    assert phone.lost_by_redirect == 1
+    assert [(step.name, step.contact, step.text) for step in phone.lost] == [
+        ("lost", "+1", "hello")
+    ]
     assert phone.idle
 
 
@@ -35,7 +37,7 @@ def test_other_redirects_of_a_post_are_errors(answer: HttpAnswer) -> None:
     phone = make_phone(options=MedicOptions(poll_seconds=None))
     phone.receive_sms("+1", "hello", START)
     assert len(drive(phone, answer).advance(seconds=0)) == 1
-    assert phone.lost_by_redirect == 0
+    assert phone.lost == []
     assert not phone.idle
 
 

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Iterable, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from gateway_hub.adapters.envaya.simulator.answers import read_answer
 from gateway_hub.adapters.envaya.simulator.commands import (
@@ -13,6 +13,7 @@ from gateway_hub.adapters.envaya.simulator.commands import (
     CommandLog,
     CommandSend,
     CommandSettings,
+    PassedOver,
 )
 from gateway_hub.adapters.envaya.simulator.inbound import InboundMessage, Inbox
 from gateway_hub.adapters.envaya.simulator.json import read_json_event
@@ -34,10 +35,13 @@ from gateway_hub.simulator.phone import (
     earliest,
 )
 from gateway_hub.simulator.radio import Radio
+from gateway_hub.simulator.steps import Step
 
 __all__ = ["EnvayaOptions", "EnvayaPhone"]
 
 _FIRST_WITH_AGE = 18
+_FIRST_RESTART = timedelta(seconds=5)
+_LAST_RESTART = timedelta(minutes=10)
 
 
 class EnvayaPhone:
@@ -48,8 +52,9 @@ class EnvayaPhone:
     taken to be those of 3.0.1. The HTTP client is Apache's of Android 2.3, its XML parser that of
     Android 2.3 up to version 27 and of Android 7 above.
 
-    *lost_by_redirect* counts inbound messages that the app believes forwarded, because a page
-    answered the GET that its POST was redirected to. *crashes* counts answers that killed the app.
+    *crashes* counts answers that killed the app. Android starts it again after a few seconds, each
+    time in a row after twice as many, or when something comes in; how it really waits depends on
+    its version.
     """
 
     def __init__(
@@ -65,7 +70,7 @@ class EnvayaPhone:
         self.name = name
         self.airplane = False
         self.air: list[SentSms] = []
-        self.lost_by_redirect = 0
+        self.lost: list[Step] = []
         self.crashes = 0
         self._settings = Settings(server_url, options, rng)
         self._agenda = Agenda()
@@ -81,6 +86,8 @@ class EnvayaPhone:
             refused=options.refused_numbers,
         )
         self._mms_received = 0
+        self._is_down = False
+        self._crashes_in_a_row = 0
         self._poller.restart(now)
 
     @property
@@ -128,7 +135,7 @@ class EnvayaPhone:
     def receive_sms(self, contact: str, text: str, now: datetime) -> None:
         """Receive an SMS; the network's timestamp has whole seconds."""
         stamp = to_epoch_ms(now.replace(microsecond=0))
-        self._inbox.take(InboundMessage("sms", contact, text, stamp, now), now)
+        self._take(InboundMessage("sms", contact, text, stamp, now), now)
 
     def receive_mms(self, contact: str, parts: Sequence[MmsAttachment], now: datetime) -> None:
         """Receive an MMS; its first plain text is the message."""
@@ -142,20 +149,20 @@ class EnvayaPhone:
             attachments=tuple(parts),
             mms_number=self._mms_received,
         )
-        self._inbox.take(message, now)
+        self._take(message, now)
 
     def receive_call(self, contact: str, now: datetime) -> None:
         """Miss a call, which is stamped by the phone's own clock."""
         if self._settings.is_on("call_notifications"):
             stamp = to_epoch_ms(self._settings.phone_time(now))
-            self._inbox.take(InboundMessage("call", contact, "", stamp, now), now)
+            self._take(InboundMessage("call", contact, "", stamp, now), now)
 
     def type_sms(self, to: str, text: str, now: datetime) -> None:
         """Send an SMS from the phone's messaging app, which version 3 forwards if told to."""
         if self._settings.reads_json and self._settings.is_on("forward_sent"):
             stamp = to_epoch_ms(self._settings.phone_time(now))
             message = InboundMessage("sms", to, text, stamp, now, typed_by_hand=True)
-            self._inbox.take(message, now)
+            self._take(message, now)
 
     def report_device(self, status: str, now: datetime) -> None:
         """Notice a change of power or battery: ``power_connected``, ``battery_low`` and others."""
@@ -182,6 +189,7 @@ class EnvayaPhone:
     def restart(self, now: datetime) -> None:
         """Lose power and come back. Version 3 keeps on disk what it has not told or tried yet."""
         kept = self._inbox.messages if self._settings.reads_json else []
+        self._is_down = False
         self._agenda.clear()
         self._link.forget()
         self._log.clear()
@@ -206,6 +214,10 @@ class EnvayaPhone:
 
     def take_success(self, task: Task, answer: HttpAnswer, now: datetime, *, lost: bool) -> None:
         """Take a 200; raises AnswerError if it cannot be read."""
+        self._crashes_in_a_row = 0
+        if lost and task.action == "send_status":
+            told = dict(task.head)
+            self.lost.append(Step("lost", wire_id=told["id"], status=told["status"]))
         if task.action == "test":
             self.log("Server connection OK!", now)
         elif self._settings.reads_json:
@@ -235,7 +247,19 @@ class EnvayaPhone:
     def crash(self, now: datetime) -> None:
         """Die of an answer without a body, and be started again by Android."""
         self.crashes += 1
-        self.restart(now)
+        wait = min(_FIRST_RESTART * 2**self._crashes_in_a_row, _LAST_RESTART)
+        self._crashes_in_a_row += 1
+        self._is_down = True
+        self._poller.stop()
+        self._link.forget()
+        self._agenda.clear()
+        self._agenda.add(now + wait, self.restart)
+
+    def _take(self, message: InboundMessage, now: datetime) -> None:
+        """Take what came in: Android starts an app that is down for it."""
+        if self._is_down:
+            self.restart(now)
+        self._inbox.take(message, now)
 
     def _forward(self, message: InboundMessage, now: datetime) -> None:
         action = "forward_sent" if message.typed_by_hand else "incoming"
@@ -261,7 +285,9 @@ class EnvayaPhone:
 
     def _note_forwarded(self, task: Task, now: datetime, *, lost: bool) -> None:
         if task.message is not None:
-            self.lost_by_redirect += lost
+            if lost:
+                step = Step("lost", contact=task.message.contact, text=task.message.text)
+                self.lost.append(step)
             self._inbox.mark_forwarded(task.message, now)
 
     def _read(self, task: Task, answer: HttpAnswer) -> Iterable[Command]:
@@ -277,7 +303,7 @@ class EnvayaPhone:
                     self._outbox.cancel(sms_id, now)
                 case CommandCancelAll():
                     self._outbox.cancel_all(now)
-                case CommandLog(line):
+                case CommandLog(line) | PassedOver(line):
                     self.log(line, now)
                 case CommandSettings():
                     self._change_settings(command, now)

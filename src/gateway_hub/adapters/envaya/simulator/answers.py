@@ -4,14 +4,17 @@ After ``HttpTask.java``, ``PollerTask.java`` and ``ForwarderTask.java`` of 2.0.4
 """
 
 from collections.abc import Iterable
+from http import HTTPStatus
 
-from gateway_hub.adapters.envaya.simulator.commands import AnswerError, Command, CommandLog
+from gateway_hub.adapters.envaya.simulator.commands import AnswerError, Command, PassedOver
 from gateway_hub.adapters.envaya.simulator.json import read_json, read_json_error
 from gateway_hub.adapters.envaya.simulator.xml import read_xml, read_xml_error
 from gateway_hub.simulator.phone import HttpAnswer
 
 FIRST_JSON_VERSION = 28
 _FIRST_TYPE_CHECKING_VERSION = 18
+_FIRST_CRASHING_VERSION = 18
+_WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 
 
 def read_answer(
@@ -28,7 +31,7 @@ def read_answer(
     if content_type.startswith("text/xml") or version < _FIRST_TYPE_CHECKING_VERSION:
         return read_xml(answer.body, version, default_to)
     if reads_json and action != "outgoing":
-        return (CommandLog(f"Warning: Unknown response type {content_type}"),)
+        return (PassedOver(f"Warning: Unknown response type {content_type}"),)
     raise AnswerError(f"java.lang.Exception: Invalid response type {content_type}")
 
 
@@ -41,3 +44,8 @@ def read_error(answer: HttpAnswer, version: int) -> str:
     elif version >= _FIRST_TYPE_CHECKING_VERSION and content_type.startswith("text/xml"):
         text = read_xml_error(answer.body, version)
     return text or f"HTTP {answer.status}"
+
+
+def is_deadly(answer: HttpAnswer, version: int) -> bool:
+    """Say whether the app dies of *answer*: it closes a body that is not there."""
+    return answer.status in _WITHOUT_BODY and version >= _FIRST_CRASHING_VERSION

@@ -44,4 +44,11 @@ class CommandSettings:
     refused: tuple[str, ...] = ()
 
 
-Command = CommandSend | CommandCancel | CommandCancelAll | CommandLog | CommandSettings
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """No command, but an answer of which the app only logs a *warning* and makes nothing."""
+
+    warning: str
+
+
+Command = CommandSend | CommandCancel | CommandCancelAll | CommandLog | CommandSettings | PassedOver

@@ -12,7 +12,7 @@ from http import HTTPStatus
 from typing import Protocol
 from urllib.parse import urlsplit
 
-from gateway_hub.adapters.envaya.simulator.answers import read_error
+from gateway_hub.adapters.envaya.simulator.answers import is_deadly, read_error
 from gateway_hub.adapters.envaya.simulator.commands import AnswerError
 from gateway_hub.adapters.envaya.simulator.log import NO_LOG, AppLog
 from gateway_hub.adapters.envaya.simulator.network import Ended, Network, Task
@@ -27,8 +27,6 @@ from gateway_hub.simulator.phone import Agenda, HttpAnswer, NoAnswer, NoAnswerKi
 _CHECK_AFTER = timedelta(seconds=1)
 _CHECK_AGAIN_AFTER = timedelta(minutes=15)
 _ERRORS = range(400, 500)
-_WITHOUT_BODY = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
-_FIRST_CRASHING_VERSION = 18
 
 _EXCEPTIONS: dict[NoAnswerKind, str] = {
     "refused": "org.apache.http.conn.HttpHostConnectException: Connection refused",
@@ -126,8 +124,7 @@ class ServerLink:
         else:
             self._take_refusal(task, end, now)
         self._app.take_end(task, now)
-        is_bare = isinstance(end, HttpAnswer) and end.status in _WITHOUT_BODY
-        if is_bare and self._settings.options.version >= _FIRST_CRASHING_VERSION:
+        if isinstance(end, HttpAnswer) and is_deadly(end, self._settings.options.version):
             self._app.crash(now)
 
     def _take_success(self, ended: Ended, answer: HttpAnswer, now: datetime) -> None:

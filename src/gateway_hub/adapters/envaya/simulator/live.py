@@ -9,6 +9,7 @@ from urllib.parse import parse_qsl
 from gateway_hub.adapters.envaya.simulator import EnvayaOptions, EnvayaPhone
 from gateway_hub.adapters.envaya.simulator.answers import (
     FIRST_JSON_VERSION,
+    is_deadly,
     read_answer,
     read_error,
 )
@@ -20,9 +21,10 @@ from gateway_hub.adapters.envaya.simulator.commands import (
     CommandLog,
     CommandSend,
     CommandSettings,
+    PassedOver,
 )
 from gateway_hub.adapters.envaya.simulator.network import READ_TIMEOUT
-from gateway_hub.simulator.kinds import PhoneKind, PhoneSetup, SetupError
+from gateway_hub.simulator.kinds import HttpHabits, PhoneKind, PhoneSetup, SetupError
 from gateway_hub.simulator.phone import HttpAnswer, HttpRequest
 from gateway_hub.simulator.radio import Radio
 from gateway_hub.simulator.steps import Step
@@ -34,6 +36,7 @@ _REDIRECTS = range(300, 400)
 _CLIENT_ERRORS = range(400, 500)
 _OF_AN_MMS = {"action": "incoming", "message_type": "mms"}
 
+_VERSIONS = frozenset({"17", "18", "28", "29", "30"})
 _DEFAULT_VERSION = "30"
 _DEFAULT_POLL_SECONDS = 60
 
@@ -44,18 +47,16 @@ def make_phone(setup: PhoneSetup, rng: random.Random, radio: Radio, now: datetim
         raise SetupError("EnvayaSMS needs a phone number and a password")
     if setup.username is not None:
         raise SetupError("EnvayaSMS has no user name: its phone number names the phone")
-    try:
-        options = EnvayaOptions(
-            setup.phone_number,
-            setup.password,
-            int(setup.app_version or _DEFAULT_VERSION),
-            poll_seconds=setup.poll_seconds or _DEFAULT_POLL_SECONDS,
-        )
-        return EnvayaPhone(
-            setup.name, setup.server_url, rng=rng, radio=radio, now=now, options=options
-        )
-    except ValueError:
-        raise SetupError("the version of EnvayaSMS is a number from 17 to 30") from None
+    version = setup.app_version or _DEFAULT_VERSION
+    if version not in _VERSIONS:
+        raise SetupError("the version of EnvayaSMS is 17, 18 or 28 to 30")
+    options = EnvayaOptions(
+        setup.phone_number,
+        setup.password,
+        int(version),
+        poll_seconds=setup.poll_seconds or _DEFAULT_POLL_SECONDS,
+    )
+    return EnvayaPhone(setup.name, setup.server_url, rng=rng, radio=radio, now=now, options=options)
 
 
 def describe_request(request: HttpRequest) -> list[Step]:
@@ -65,10 +66,12 @@ def describe_request(request: HttpRequest) -> list[Step]:
 
 def describe_answer(request: HttpRequest, answer: HttpAnswer) -> list[Step]:
     """Tell what the app makes of *answer*: what it takes as told, and what it is to do."""
-    if answer.status in _REDIRECTS and answer.location:
-        return [Step("redirected", http_status=answer.status, detail=answer.location)]
     fields = _fields(request)
     version = int(fields.get("version", _DEFAULT_VERSION))
+    if is_deadly(answer, version):
+        return [Step("crashed", http_status=answer.status)]
+    if answer.status in _REDIRECTS and answer.location:
+        return [Step("redirected", http_status=answer.status, detail=answer.location)]
     if answer.status != HTTPStatus.OK:
         return [Step("refused", http_status=answer.status, detail=_reason(answer, version))]
     told, commanded = _told(fields), _commanded(fields, answer, version)
@@ -138,10 +141,20 @@ def _read(commands: Iterable[Command | AnswerError]) -> Iterator[Step]:
                 yield Step("commanded", detail="cancel all")
             case CommandLog(line):
                 yield Step("commanded", text=line, detail="log")
+            case PassedOver(warning):
+                detail = f"the app passes over it and only logs {warning!r}"
+                yield Step("not_understood", http_status=HTTPStatus.OK, detail=detail)
             case CommandSettings(settings):
                 yield Step("commanded", text=", ".join(sorted(settings)), detail="settings")
             case AnswerError():
                 yield Step("not_understood", http_status=HTTPStatus.OK, detail=str(command))
 
 
-KIND = PhoneKind(make_phone, describe_request, describe_answer, READ_TIMEOUT.total_seconds())
+KIND = PhoneKind(
+    make_phone,
+    describe_request,
+    describe_answer,
+    READ_TIMEOUT.total_seconds(),
+    # Those of Apache's client, which Android up to 5 has.
+    HttpHabits(keeps_url=True, takes_torn=True),
+)

@@ -21,8 +21,13 @@ class Poller:
 
     def restart(self, now: datetime) -> None:
         """Forget the poll under way and begin anew."""
-        self._is_polling = self._is_wanted = False
+        self.stop()
         self.set_alarm(now)
+
+    def stop(self) -> None:
+        """Forget the poll under way and begin none."""
+        self._is_polling = self._is_wanted = False
+        self.next_tick_at = None
 
     def set_alarm(self, now: datetime) -> None:
         """Poll now and at each interval; the line of the log is how a server sees a restart."""

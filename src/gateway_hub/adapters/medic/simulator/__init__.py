@@ -40,6 +40,7 @@ from gateway_hub.simulator.phone import (
     earliest,
 )
 from gateway_hub.simulator.radio import Radio
+from gateway_hub.simulator.steps import Step
 
 MAX_MESSAGES = 10
 MAX_UPDATES = 20
@@ -92,8 +93,7 @@ class MedicPhone:
     After ``WakefulService``, ``WebappPoller``, ``IntentProcessor``, ``SmsSender``, ``Db`` and
     ``DeliveryReportHandler`` of the app. The SysCo "SMS Gateway" app has the same code.
 
-    *lost_by_redirect* counts messages and statuses that the app believes told, because a page
-    answered the GET that its POST was redirected to. *last_error* is what a person sees.
+    *last_error* is what a person sees.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class MedicPhone:
     ) -> None:
         self.name = name
         self.airplane = False
-        self.lost_by_redirect = 0
+        self.lost: list[Step] = []
         self.last_error: str | None = None
         self.verification: Verification | None = None
         self._options = settings = options or MedicOptions()
@@ -294,7 +294,7 @@ class MedicPhone:
     def _mark_told(self, errand: _Errand) -> None:
         """Take all that was told as known to the server, whatever it answered."""
         if errand.redirects:
-            self.lost_by_redirect += len(errand.messages) + len(errand.updates)
+            self.lost += _describe_loss(errand)
         for message in errand.messages:
             self._waiting.pop(message.id, None)
         for update in errand.updates:
@@ -305,3 +305,16 @@ class MedicPhone:
         if isinstance(item, dict) and {"id", "to", "content"} <= item.keys():
             to = _STRIPPED_FROM_NUMBERS.sub("", to_string(item["to"]))
             self._outbox.store(to_string(item["id"]), to, to_string(item["content"]), now)
+
+
+def _describe_loss(errand: _Errand) -> list[Step]:
+    return [
+        *(
+            Step("lost", wire_id=message.id, contact=message.contact, text=message.content)
+            for message in errand.messages
+        ),
+        *(
+            Step("lost", wire_id=update.sms_id, status=update.status.value)
+            for update in errand.updates
+        ),
+    ]
