@@ -67,7 +67,8 @@ def _judge_end(case: Case, message: OutboundMessage) -> None:
         case.fault("untrue", f"{name} is {message.status}, and never left a phone")
     if message.status in {"expired", "cancelled"} and not message.attempt_count and left:
         case.fault("untrue", f"{name} is {message.status}, and was sent")
-    if message.status == "expired" and message.attempt_count:
+    last = max(case.attempts_of(message.id), key=lambda wire: wire.number, default=None)
+    if message.status == "expired" and last is not None and last.status != "cancelled":
         case.fault("untrue", f"{name} is expired, and was in the hands of a phone")
     if message.status == "cancelled" and known & _AT_WORK:
         case.fault("untrue", f"{name} is cancelled, and a phone is at work on it")
