@@ -113,6 +113,8 @@ WRONG = [
     pytest.param({"medic_paths": "/old/", "envaya_paths": "/old"}, id="one-path-for-both"),
     pytest.param({"webhook_allowed_networks": "lan"}, id="a-name-for-a-network"),
     pytest.param({"webhook_allowed_networks": "10.0.0.1/8"}, id="bits-beyond-the-prefix"),
+    pytest.param({"trusted_proxies": "lan"}, id="a-name-for-a-proxy"),
+    pytest.param({"trusted_proxies": "10.0.0.1/8"}, id="bits-beyond-a-proxy's-prefix"),
 ]
 
 
@@ -122,9 +124,10 @@ def test_values_that_cannot_work_are_refused(wrong: dict[str, object]) -> None:
         load_settings(**wrong)
 
 
-def test_networks_webhooks_may_reach_are_kept_as_networks() -> None:
-    settings = load_settings(webhook_allowed_networks="10.1.0.0/16, 192.0.2.7 ,FD00::/8")
-    assert settings.webhook_allowed_networks == ["10.1.0.0/16", "192.0.2.7/32", "fd00::/8"]
+@pytest.mark.parametrize("name", ["trusted_proxies", "webhook_allowed_networks"])
+def test_networks_are_kept_as_networks(name: str) -> None:
+    settings = load_settings(**{name: "10.1.0.0/16, 192.0.2.7 ,FD00::/8"})
+    assert getattr(settings, name) == ["10.1.0.0/16", "192.0.2.7/32", "fd00::/8"]
 
 
 def test_postgresql_is_not_migrated_at_start_unless_asked() -> None:

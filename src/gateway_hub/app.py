@@ -12,7 +12,7 @@ from gateway_hub.adapters.medic.routes import create_medic_routes
 from gateway_hub.api.application import create_api
 from gateway_hub.api.rate_limits import make_limits
 from gateway_hub.domain.clock import Clock, system_clock
-from gateway_hub.domain.webhooks.addresses import parse_networks
+from gateway_hub.domain.networks import parse_networks
 from gateway_hub.ops.health import create_health_routes
 from gateway_hub.ops.requests import RequestContext
 from gateway_hub.secret_keys import load_secret_keys
@@ -89,6 +89,6 @@ def _envaya_options(settings: Settings) -> EnvayaOptions:
     return EnvayaOptions(
         paths=settings.envaya_paths,
         public_urls=settings.public_urls,
-        trusted_proxies=settings.trusted_proxies,
+        trusted_proxies=parse_networks(settings.trusted_proxies),
         long_poll_seconds=settings.long_poll_seconds,
     )

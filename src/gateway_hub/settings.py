@@ -9,8 +9,8 @@ from dotenv import dotenv_values
 from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from gateway_hub.domain.networks import parse_networks
 from gateway_hub.domain.retention import LEAST_RETENTION
-from gateway_hub.domain.webhooks.addresses import parse_networks
 
 PREFIX = "GATEWAY_HUB_"
 ENV_FILE = ".env"
@@ -184,7 +184,7 @@ class Settings(BaseSettings):
                 raise ValueError("a path begins with / and holds no braces")
         return [path.rstrip("/") or "/" for path in paths]
 
-    @field_validator("webhook_allowed_networks")
+    @field_validator("trusted_proxies", "webhook_allowed_networks")
     @classmethod
     def _check_networks(cls, networks: list[str]) -> list[str]:
         return [str(network) for network in parse_networks(networks)]

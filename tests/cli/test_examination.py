@@ -78,6 +78,14 @@ def test_wrong_settings_are_the_only_finding(run: Run) -> None:
     assert "s3cret" not in ran.out
 
 
+def test_a_proxy_that_is_no_network_is_found_and_named(run: Run) -> None:
+    ran = run("doctor", "--json", trusted_proxies="nonsense")
+    assert (ran.exit_code, verdicts(ran)) == (1, {"settings": "problem"})
+    assert detail_of(ran, "settings").startswith(
+        "a setting is wrong: GATEWAY_HUB_TRUSTED_PROXIES: 'nonsense' "
+    )
+
+
 def test_secrets_that_no_key_opens_are_found(run: Run) -> None:
     run(
         "device", "create", "--name", "x", "--protocol", "envaya", "--phone-number", "+255700000001"

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway_hub.domain.webhooks.addresses import Address, parse_networks
+from gateway_hub.domain.networks import parse_networks
+from gateway_hub.domain.webhooks.addresses import Address
 from gateway_hub.services.hub import Hub, HubOptions
 from gateway_hub.services.secrets import SecretBox
 from gateway_hub.services.webhook_endpoints import WebhookRules

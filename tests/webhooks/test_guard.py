@@ -5,7 +5,8 @@ from ipaddress import ip_address
 
 import pytest
 
-from gateway_hub.domain.webhooks.addresses import Address, parse_networks
+from gateway_hub.domain.networks import parse_networks
+from gateway_hub.domain.webhooks.addresses import Address
 from gateway_hub.domain.webhooks.outcomes import Fault
 from gateway_hub.webhooks.guard import ForbiddenAddressError, Guard, GuardedNetwork
 from gateway_hub.webhooks.names import NameNotFoundError

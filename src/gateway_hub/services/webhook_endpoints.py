@@ -11,7 +11,7 @@ from gateway_hub.domain.clock import Clock
 from gateway_hub.domain.errors import ConflictError, HubError, InvalidInputError, NotFoundError
 from gateway_hub.domain.events import Event, EventType, render_envelope
 from gateway_hub.domain.ids import new_id
-from gateway_hub.domain.webhooks.addresses import Network
+from gateway_hub.domain.networks import Network
 from gateway_hub.domain.webhooks.circuit import CLOSED
 from gateway_hub.domain.webhooks.deliveries import WebhookDelivery
 from gateway_hub.domain.webhooks.endpoints import (

@@ -10,7 +10,8 @@ from ipaddress import ip_address
 
 import httpcore2
 
-from gateway_hub.domain.webhooks.addresses import Address, Network, find_refusal
+from gateway_hub.domain.networks import Network
+from gateway_hub.domain.webhooks.addresses import Address, find_refusal
 from gateway_hub.webhooks.names import NameLookup
 from gateway_hub.webhooks.streams import BoundedStream
 

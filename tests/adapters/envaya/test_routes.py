@@ -13,6 +13,7 @@ from gateway_hub.adapters.envaya.routes import EnvayaOptions
 from gateway_hub.domain.devices import Protocol
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import MessageDraft, Route
+from gateway_hub.domain.networks import parse_networks
 from gateway_hub.services.devices import DeviceDraft
 from gateway_hub.storage.tables import messages
 from gateway_hub.storage.transactions import Transaction
@@ -247,7 +248,8 @@ class TestBehindAProxy:
     @pytest.fixture
     def envaya_options(self) -> EnvayaOptions:
         return EnvayaOptions(
-            public_urls=["https://sms.example.org/hub"], trusted_proxies=["127.0.0.0/8"]
+            public_urls=["https://sms.example.org/hub"],
+            trusted_proxies=parse_networks(["127.0.0.0/8"]),
         )
 
     @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway_hub.domain.errors import InvalidInputError
-from gateway_hub.domain.webhooks.addresses import parse_networks
+from gateway_hub.domain.networks import parse_networks
 from gateway_hub.domain.webhooks.urls import (
     LONGEST_URL,
     WebhookUrl,

@@ -3,12 +3,7 @@
 import ipaddress
 from collections.abc import Iterable, Mapping
 
-Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-
-
-def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Return addresses and CIDR networks as networks. Raises ValueError for anything else."""
-    return tuple(ipaddress.ip_network(text, strict=False) for text in texts)
+from gateway_hub.domain.networks import Network
 
 
 def is_trusted(address: str | None, networks: Iterable[Network]) -> bool:

@@ -13,12 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
-from gateway_hub.adapters.envaya.forwarded import (
-    Network,
-    find_forwarded,
-    is_trusted,
-    parse_networks,
-)
+from gateway_hub.adapters.envaya.forwarded import find_forwarded, is_trusted
 from gateway_hub.adapters.envaya.render import Rendered, may_hold, render_answer, render_error
 from gateway_hub.adapters.envaya.signature import (
     SeenRequest,
@@ -51,6 +46,7 @@ from gateway_hub.adapters.phone_requests import (
 )
 from gateway_hub.domain.devices import Device
 from gateway_hub.domain.errors import UnavailableError
+from gateway_hub.domain.networks import Network
 from gateway_hub.domain.phone_posts import PhoneAnswer, PhonePost, StoredPart
 from gateway_hub.services.hub import Hub
 from gateway_hub.services.phone_identity import SigningDevice
@@ -71,7 +67,7 @@ class EnvayaOptions:
 
     paths: Sequence[str] = ()
     public_urls: Sequence[str] = ()
-    trusted_proxies: Sequence[str] = ()
+    trusted_proxies: Sequence[Network] = ()
     long_poll_seconds: float = 0.0
 
 
@@ -100,7 +96,6 @@ class EnvayaEndpoint:
     def __init__(self, hub: Hub, options: EnvayaOptions) -> None:
         self._hub = hub
         self._options = options
-        self._proxies: tuple[Network, ...] = parse_networks(options.trusted_proxies)
         self._signed_over: dict[str, str] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -224,7 +219,7 @@ class EnvayaEndpoint:
         host = request.headers.get("host", "")
         scheme: str = request.scope["scheme"]
         peer = request.client.host if request.client else None
-        trusted = is_trusted(peer, self._proxies)
+        trusted = is_trusted(peer, self._options.trusted_proxies)
         return SeenRequest(
             scheme=scheme,
             host=host,

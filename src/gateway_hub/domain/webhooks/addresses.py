@@ -4,11 +4,12 @@ The list is our own. Python's ``is_global`` follows the version that runs, and 3
 NAT64, 6to4 and site-local addresses for public ones.
 """
 
-from collections.abc import Iterable, Sequence
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from collections.abc import Sequence
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_network
+
+from gateway_hub.domain.networks import Network
 
 Address = IPv4Address | IPv6Address
-Network = IPv4Network | IPv6Network
 
 _THIS_HOST = "this host"
 _PRIVATE = "private"
@@ -63,15 +64,6 @@ _REFUSED: dict[str, str] = {
 }
 _TABLE = [(ip_network(text), what) for text, what in _REFUSED.items()]
 _GLOBAL_IPV6 = IPv6Network("2000::/3")  # all that was ever given out for public use
-
-
-def parse_networks(texts: Iterable[str]) -> tuple[Network, ...]:
-    """Return addresses and CIDR networks as networks.
-
-    Raises ValueError for anything else, also for bits set beyond the prefix: ``10.0.0.1/8`` may be
-    meant as one address or as sixteen million.
-    """
-    return tuple(ip_network(text) for text in texts)
 
 
 def find_refusal(address: Address, allowed: Sequence[Network] = ()) -> str | None:

@@ -13,7 +13,8 @@ from urllib.parse import quote
 import idna
 
 from gateway_hub.domain.errors import InvalidInputError
-from gateway_hub.domain.webhooks.addresses import Address, Network, find_refusal
+from gateway_hub.domain.networks import Network
+from gateway_hub.domain.webhooks.addresses import Address, find_refusal
 
 LONGEST_URL = 2_048
 _LONGEST_HOST = 253
