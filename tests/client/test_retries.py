@@ -14,13 +14,14 @@ from gateway_hub.client import (
     NotAHubError,
     RetryPolicy,
 )
-from gateway_hub.client.exchanges import parse_retry_after
+from gateway_hub.client.exchanges import find_retry_after
 from tests.api.write_openapi import describe_api
 from tests.client.conftest import Pauses, answered_by
 
 EXAMPLES = describe_api()["components"]["schemas"]
 MESSAGE = EXAMPLES["OutboundMessageResponse"]["examples"][0]
 QUICK = RetryPolicy(attempts=4)
+DAY = 86_400.0
 
 Step = httpx.Response | Exception
 
@@ -147,13 +148,25 @@ async def test_a_waiting_client_looks_less_and_less_often(kind: str, pauses: Pau
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [("7", 7.0), ("", None), ("soon", None), ("-1", None), ("٣", None), ("1.5", None)],
+    [
+        ("7", 7.0),
+        (" 7 ", 7.0),
+        ("9" * 5000, DAY),
+        ("Fri, 31 Dec 9999 23:59:59 GMT", DAY),
+        ("Sun, 01 Mar 99999999999 12:10:00 GMT", None),
+        ("", None),
+        ("soon", None),
+        ("-1", None),
+        ("٣", None),
+        ("1.5", None),
+    ],
+    ids=lambda value: str(value)[:40],
 )
 def test_a_wait_is_read(text: str, expected: float | None) -> None:
-    assert parse_retry_after({"retry-after": text}) == expected
+    assert find_retry_after({"retry-after": text}) == expected
 
 
 def test_a_wait_until_a_time_is_read() -> None:
     soon = format_datetime(datetime.now(UTC) + timedelta(hours=1), usegmt=True)
-    assert 3500 < (parse_retry_after({"retry-after": soon}) or 0) <= 3600
-    assert parse_retry_after({"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}) == 0
+    assert 3500 < (find_retry_after({"retry-after": soon}) or 0) <= 3600
+    assert find_retry_after({"retry-after": "Thu, 01 Jan 1970 00:00:00 GMT"}) == 0

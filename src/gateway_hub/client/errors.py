@@ -23,7 +23,7 @@ class ProblemField:
 class HubProblemError(HubClientError):
     """The hub refused the request (RFC 9457). *code* is stable; docs/errors.md lists them all.
 
-    *retry_after_seconds*: the same request may succeed then.
+    *retry_after_seconds*: the same request may succeed then; a day at the most.
     """
 
     def __init__(

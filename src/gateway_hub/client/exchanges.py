@@ -10,12 +10,12 @@ import uuid
 from collections.abc import Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
 
 import httpx
 
 from gateway_hub.client.errors import HubProblemError, HubUnreachableError, NotAHubError
+from gateway_hub.domain.webhooks.outcomes import parse_retry_after
 
 T = TypeVar("T")
 
@@ -106,24 +106,16 @@ def find_wait(answer: Answer, policy: RetryPolicy, attempt: int) -> float | None
     in_progress = answer.status == httpx.codes.CONFLICT and _IN_PROGRESS.encode() in answer.content
     if answer.status not in _MAY_PASS and not in_progress:
         return None
-    asked = parse_retry_after(answer.headers)
+    asked = find_retry_after(answer.headers)
     if asked is None:
         return policy.wait_before(attempt)
     return asked if asked <= policy.most_wait_seconds else None
 
 
-def parse_retry_after(headers: Mapping[str, str]) -> float | None:
+def find_retry_after(headers: Mapping[str, str]) -> float | None:
     """Return the seconds of ``Retry-After``, which may be a number or a date."""
-    text = headers.get("retry-after", "").strip()
-    if text.isascii() and text.isdigit():
-        return float(text)
-    try:
-        moment = parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    return max(
-        0.0, (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
-    )
+    asked = parse_retry_after(headers.get("retry-after", ""), datetime.now(UTC))
+    return None if asked is None else asked.total_seconds()
 
 
 def read_answer(answer: Answer) -> Any:
@@ -135,5 +127,5 @@ def read_answer(answer: Answer) -> Any:
     if answer.status < httpx.codes.MULTIPLE_CHOICES and answer.status >= httpx.codes.OK:
         return content
     if isinstance(content, dict) and "code" in content and "status" in content:
-        raise HubProblemError.from_json(content, parse_retry_after(answer.headers))
+        raise HubProblemError.from_json(content, find_retry_after(answer.headers))
     raise NotAHubError(answer.status)
