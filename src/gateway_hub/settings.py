@@ -236,7 +236,9 @@ def load_settings(**overrides: object) -> Settings:
     pydantic's ValidationError for a bad value.
     """
     check_names()
-    return Settings(**{name: value for name, value in overrides.items() if value is not None})  # type: ignore[arg-type]
+    return Settings.model_validate(
+        {name: value for name, value in overrides.items() if value is not None}
+    )
 
 
 def check_names() -> None:

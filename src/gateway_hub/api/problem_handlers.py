@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
+from http import HTTPStatus
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -22,7 +23,7 @@ def install_problem_handlers(app: FastAPI, methods: Mapping[str, AbstractSet[str
     """
 
     async def answer_http(request: Request, error: Exception) -> Response:
-        if isinstance(error, HTTPException) and error.status_code == 405:  # noqa: PLR2004 - Method Not Allowed
+        if isinstance(error, HTTPException) and error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             # A path of its own is not one of the ids that a template would take it for.
             allowed = methods.get(_path_of(request)) or _find_allowed(request)
             # `HeadAsGet` serves HEAD wherever there is GET.

@@ -99,7 +99,8 @@ def to_problem(error: Exception, request_id: str | None) -> Problem:
         return refuse_fields(to_fields(error.errors(), skip=1), request_id)
     if isinstance(error, HTTPException):
         status = error.status_code
-        code = _HTTP_CODES.get(status, "bad_request" if status < 500 else "internal_error")  # noqa: PLR2004 - the first status that blames the server
+        ours = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+        code = _HTTP_CODES.get(status, "internal_error" if ours else "bad_request")
         detail = _HTTP_DETAILS.get(status, HTTPStatus(status).phrase)
         return _build(status, code, detail, request_id)
     return _build(500, "internal_error", "Something broke on our side; it is logged.", request_id)

@@ -29,15 +29,15 @@ async def receiving(reply: str, tell: Callable[[str], None]) -> AsyncIterator[De
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        assert task is not None  # noqa: S101 - the server runs this in one
-        answering.add(task)
+        if task is not None:  # the server runs this in one
+            answering.add(task)
+            task.add_done_callback(answering.discard)
         try:
             await _answer(receiver, reader, writer, tell)
         except (OSError, ValueError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass
         finally:
             writer.close()
-            answering.discard(task)
 
     server = await asyncio.start_server(serve, _HOST, 0)
     receiver.url = f"http://{_HOST}:{server.sockets[0].getsockname()[1]}/sms"

@@ -3,6 +3,7 @@
 import logging
 import re
 import time
+from http import HTTPStatus
 from typing import Any
 
 import orjson
@@ -126,7 +127,7 @@ def _path_template(scope: Scope) -> str:
 
 def _is_routine(scope: Scope, status: int) -> bool:
     """Say whether this is a phone that asked for work or a probe that found all well."""
-    if status != 200:  # noqa: PLR2004 - the one status both mean by "well"
+    if status != HTTPStatus.OK:
         return False
     module: Any = getattr(scope.get("endpoint"), "__module__", None) or ""
     return module.startswith(_PHONE_MODULES) or scope["path"] in _PROBES

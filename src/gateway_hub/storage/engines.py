@@ -30,6 +30,9 @@ _SQLITE_PRAGMAS = (
     "PRAGMA cache_size=-20000",
 )
 
+_SQLITE_FULL = 2
+"""How `PRAGMA synchronous` tells FULL."""
+
 _CONNECT_SECONDS = 5
 _LONGEST_MS = 30_000
 _NAMING = {"application_name": "gateway-hub", "timezone": "UTC"}
@@ -183,7 +186,7 @@ async def check_durability(connection: AsyncConnection) -> None:
     """Raise RuntimeError if a commit on *connection* may be lost when the machine loses power."""
     if connection.dialect.name == "sqlite":
         level = (await connection.exec_driver_sql("PRAGMA synchronous")).scalar_one()
-        if level < 2:  # noqa: PLR2004 - SQLite's number for FULL
+        if level < _SQLITE_FULL:
             raise RuntimeError("SQLite must run with synchronous=FULL")
         return
     for setting in ("fsync", "synchronous_commit"):

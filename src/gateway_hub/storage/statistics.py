@@ -148,7 +148,7 @@ async def _fold(
 
 
 def _sum_up(table: Table, rows: Sequence[Row[Any]]) -> list[tuple[Any, ...]]:
-    keys = [name for name in table.primary_key.columns.keys() if name != "shard"]  # noqa: SIM118
+    keys = [column.name for column in table.primary_key if column.name != "shard"]
     numbers = [column.name for column in table.c if not column.primary_key]
     sums: defaultdict[tuple[Any, ...], list[int]] = defaultdict(lambda: [0] * len(numbers))
     for row in rows:
