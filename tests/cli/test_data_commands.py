@@ -139,6 +139,18 @@ def test_a_list_has_more_than_one_page(run: Run) -> None:
     assert names == ["p2", "p1", "p0", "default"]
 
 
+@pytest.mark.parametrize("thing", ["device", "key", "message", "project", "webhook"])
+def test_a_list_may_be_longer_than_a_page(run: Run, thing: str) -> None:
+    ran = run(thing, "list", "--limit", "300", "--json")
+    assert (ran.exit_code, ran.err) == (0, "")
+    assert ran.json()["next_cursor"] is None
+
+
+def test_webhook_deliveries_may_be_more_than_a_page(run: Run) -> None:
+    ran = run("webhook", "deliveries", "019c1350-8a40-7c31-9a55-3f1c2b7d9e01", "--limit", "300")
+    assert "There is no such webhook endpoint." in ran.err
+
+
 def test_what_the_hub_refuses_is_one_line_and_exit_code_1(run: Run) -> None:
     ran = run("message", "send", "not a number", "x")
     assert (ran.exit_code, ran.out) == (1, "")

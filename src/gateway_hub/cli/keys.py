@@ -4,12 +4,14 @@ from typing import Annotated
 
 import typer
 
+from gateway_hub.cli.listing import show_one, show_page
 from gateway_hub.cli.options import AsJson, DataDir, Limit
-from gateway_hub.cli.output import show_fields, show_json, show_table
 from gateway_hub.cli.session import connect
 from gateway_hub.domain.access import Scope
 
 app = typer.Typer(help="API keys for backends.", no_args_is_help=True)
+
+_COLUMNS = ["id", "name", "scopes", "tag", "hint", "created_at", "expires_at", "revoked_at"]
 
 
 @app.command()
@@ -39,10 +41,8 @@ def create(
     }
     with connect(data_dir=data_dir) as api:
         made = api.post("api-keys", body=body)
-    if as_json:
-        show_json(made)
-    else:
-        show_fields(made)
+    show_one(made, as_json=as_json)
+    if not as_json:
         typer.echo("The key is not shown again.", err=True)
 
 
@@ -51,11 +51,7 @@ def list_keys(*, limit: Limit = 50, data_dir: DataDir = None, as_json: AsJson = 
     """List keys, newest first; the keys themselves are not kept."""
     with connect(data_dir=data_dir) as api:
         page = api.list_all("api-keys", limit=limit)
-    if as_json:
-        show_json(page)
-    else:
-        columns = ["id", "name", "scopes", "tag", "hint", "created_at", "expires_at", "revoked_at"]
-        show_table(page["data"], columns)
+    show_page(page, _COLUMNS, as_json=as_json)
 
 
 @app.command()

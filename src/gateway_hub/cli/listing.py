@@ -1,9 +1,17 @@
-"""What every command that lists things prints."""
+"""What commands print of one thing, and of a list of things."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from gateway_hub.cli.output import show_json, show_table
+from gateway_hub.cli.output import show_fields, show_json, show_table
+
+
+def show_one(thing: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print *thing* as JSON, or a line for each field that holds something."""
+    if as_json:
+        show_json(thing)
+    else:
+        show_fields(thing)
 
 
 def show_page(page: Mapping[str, Any], columns: Sequence[str], *, as_json: bool) -> None:

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from gateway_hub.cli.listing import show_page
+from gateway_hub.cli.listing import show_one, show_page
 from gateway_hub.cli.options import AsJson, DataDir, InProject, Limit
-from gateway_hub.cli.output import show_fields, show_json
 from gateway_hub.cli.session import connect
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Direction, IfUncertain
@@ -69,7 +68,7 @@ def send(
     headers = {} if idempotency_key is None else {"Idempotency-Key": idempotency_key}
     with connect(project=project, data_dir=data_dir) as api:
         message = api.post("messages", body=body, headers=headers)
-    (show_json if as_json else show_fields)(message)
+    show_one(message, as_json=as_json)
 
 
 @app.command("list")
@@ -110,7 +109,7 @@ def show(
     """Show one message with its attempts and reports."""
     with connect(project=project, data_dir=data_dir) as api:
         message = api.get("messages", message_id)
-    (show_json if as_json else show_fields)(message)
+    show_one(message, as_json=as_json)
 
 
 @app.command()
@@ -124,7 +123,7 @@ def cancel(
     """Take a message back, if no phone has it yet."""
     with connect(project=project, data_dir=data_dir) as api:
         message = api.post("messages", message_id, "cancel", body={})
-    (show_json if as_json else show_fields)(message)
+    show_one(message, as_json=as_json)
 
 
 def _route(device: str | None, tag: str | None) -> dict[str, str] | None:

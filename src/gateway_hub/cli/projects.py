@@ -4,11 +4,13 @@ from typing import Annotated
 
 import typer
 
+from gateway_hub.cli.listing import show_one, show_page
 from gateway_hub.cli.options import AsJson, DataDir, Limit
-from gateway_hub.cli.output import show_fields, show_json, show_table
 from gateway_hub.cli.session import connect
 
 app = typer.Typer(help="Projects: who owns devices, messages and keys.", no_args_is_help=True)
+
+_COLUMNS = ["id", "name", "region", "created_at"]
 
 
 @app.command()
@@ -24,7 +26,7 @@ def create(
     """Make a project."""
     with connect(data_dir=data_dir) as api:
         made = api.post("projects", body={"name": name, "region": region})
-    (show_json if as_json else show_fields)(made)
+    show_one(made, as_json=as_json)
 
 
 @app.command("list")
@@ -32,7 +34,4 @@ def list_projects(*, limit: Limit = 50, data_dir: DataDir = None, as_json: AsJso
     """List projects, newest first."""
     with connect(data_dir=data_dir) as api:
         page = api.list_all("projects", limit=limit)
-    if as_json:
-        show_json(page)
-    else:
-        show_table(page["data"], ["id", "name", "region", "created_at"])
+    show_page(page, _COLUMNS, as_json=as_json)

@@ -5,9 +5,8 @@ from typing import Annotated
 import typer
 
 from gateway_hub.cli.failures import CommandError
-from gateway_hub.cli.listing import show_page
+from gateway_hub.cli.listing import show_one, show_page
 from gateway_hub.cli.options import AsJson, DataDir, InProject, Limit
-from gateway_hub.cli.output import show_fields, show_json
 from gateway_hub.cli.session import connect
 from gateway_hub.domain.webhooks.deliveries import DeliveryStatus
 from gateway_hub.domain.webhooks.endpoints import EndpointKind
@@ -30,7 +29,7 @@ def list_endpoints(
 ) -> None:
     """List webhook endpoints, newest first."""
     with connect(project=project, data_dir=data_dir) as api:
-        page = api.get("webhook-endpoints", kind=kind, limit=limit)
+        page = api.list_all("webhook-endpoints", limit=limit, kind=kind)
     show_page(page, _ENDPOINT_COLUMNS, as_json=as_json)
 
 
@@ -46,7 +45,9 @@ def deliveries(
 ) -> None:
     """List what is or was on its way to a webhook endpoint, newest first."""
     with connect(project=project, data_dir=data_dir) as api:
-        page = api.get("webhook-endpoints", endpoint_id, "deliveries", status=status, limit=limit)
+        page = api.list_all(
+            "webhook-endpoints", endpoint_id, "deliveries", limit=limit, status=status
+        )
     show_page(page, _DELIVERY_COLUMNS, as_json=as_json)
 
 
@@ -72,4 +73,4 @@ def replay(
         raise CommandError("say one of --since, --event and --dead")
     with connect(project=project, data_dir=data_dir) as api:
         answer = api.post("webhook-endpoints", endpoint_id, "replay", body=given)
-    (show_json if as_json else show_fields)(answer)
+    show_one(answer, as_json=as_json)
