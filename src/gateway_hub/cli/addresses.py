@@ -23,7 +23,7 @@ def listen(host: str, port: int) -> socket.socket:
         ) from error
 
 
-def make_url(host: str, port: int) -> str:
+def make_url(host: str, port: int | str) -> str:
     """Return the URL under which this machine reaches a server that listens on *host*."""
     host = _WILDCARDS.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

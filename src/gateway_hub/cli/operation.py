@@ -159,9 +159,14 @@ def doctor(
     Exits with 1 if something would keep the hub from working well; a warning does not count.
     """
     if ready:
-        from gateway_hub.cli.probe import is_ready
+        from gateway_hub.cli.probe import ask_if_ready
 
-        raise typer.Exit(0 if is_ready() else 1)
+        is_ready, detail = ask_if_ready(data_dir)
+        if as_json:
+            show_json({"ok": is_ready, "detail": detail})
+        else:
+            typer.echo(detail)
+        raise typer.Exit(0 if is_ready else 1)
     from gateway_hub.cli import examination
 
     findings = asyncio.run(examination.examine(data_dir))
