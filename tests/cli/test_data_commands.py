@@ -76,6 +76,19 @@ def test_a_phone_is_registered_and_its_password_shown(run: Run) -> None:
     assert "<svg" not in ran.out
 
 
+@pytest.mark.parametrize("protocol", ["medic", "envaya"])
+def test_an_address_that_no_phone_reaches_is_warned_of(run: Run, protocol: str) -> None:
+    options = ["--name", "x", "--protocol", protocol, "--phone-number", "+255710000001"]
+    ran = run("device", "create", *options, host="0.0.0.0")  # noqa: S104 - as the README has it
+    assert "127.0.0.1:8080" in ran.out
+    assert "GATEWAY_HUB_PUBLIC_URLS" in ran.err
+    device = run("device", "list", "--json").json()["data"][0]["id"]
+    assert run("device", "show", device).err == ""
+    ran = run("device", "credentials", device, public_urls="http://192.168.1.20:8080")
+    assert "192.168.1.20:8080" in ran.out
+    assert ran.err == ""
+
+
 def test_a_phone_that_is_set_up_already_is_taken_over(run: Run) -> None:
     options = ["--username", "old", "--password", "-", "--segments", "10", "--seconds", "60"]
     ran = run("device", "create", "--name", "x", "--protocol", "medic", *options, stdin="abc\n")

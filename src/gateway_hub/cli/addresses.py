@@ -1,7 +1,9 @@
 """Addresses: where to listen, and the URL under which this machine reaches what listens there."""
 
+import ipaddress
 import os
 import socket
+from urllib.parse import urlsplit
 
 from gateway_hub.cli.failures import CommandError
 
@@ -27,3 +29,15 @@ def make_url(host: str, port: int | str) -> str:
     """Return the URL under which this machine reaches a server that listens on *host*."""
     host = _WILDCARDS.get(host, host)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def is_loopback(url: str) -> bool:
+    """Say whether whoever follows *url* comes to their own machine.
+
+    What stands before the last ``@`` may be a password with anything in it.
+    """
+    host = urlsplit("//" + url.partition("://")[2].rpartition("@")[2]).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")

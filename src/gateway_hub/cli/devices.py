@@ -4,6 +4,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gateway_hub.cli.addresses import is_loopback
 from gateway_hub.cli.listing import show_page
 from gateway_hub.cli.options import AsJson, DataDir, InProject, Limit, Yes, read_secret
 from gateway_hub.cli.output import show_fields, show_json
@@ -17,6 +18,10 @@ Password = Annotated[
     str | None,
     typer.Option(help="Take over this password; - reads it from standard input."),
 ]
+_OF_THIS_MACHINE = (
+    "the address is that of this machine for itself; no phone reaches the hub there. Put the "
+    "machine's address in your network in its place, or set GATEWAY_HUB_PUBLIC_URLS."
+)
 _COLUMNS = ["id", "name", "protocol", "online", "last_seen_at", "backlog", "tags"]
 
 
@@ -125,6 +130,8 @@ def _show(device: dict[str, Any], *, as_json: bool) -> None:
         show_fields({item["field"]: item["value"] for item in device["setup"]["fields"]})
         for warning in device["warnings"]:
             typer.echo(f"\nWarning: {warning}", err=True)
+        if is_loopback(device["setup"]["server_url"]):
+            typer.echo(f"\nWarning: {_OF_THIS_MACHINE}", err=True)
 
 
 def _pair(**parts: object) -> dict[str, object] | None:
