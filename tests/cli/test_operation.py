@@ -16,7 +16,7 @@ def test_init_prepares_a_hub_that_its_owner_alone_can_read(run: Run, folder: Pat
     assert (ran.exit_code, ran.err) == (0, "")
     assert "ghk_" in ran.out
     made = {item.name: item.stat().st_mode for item in (folder / "data").iterdir()}
-    assert {"gateway-hub.sqlite3", "secret.key"} <= made.keys()
+    assert {"gateway-hub.sqlite3", "secret.key", "attachments"} <= made.keys()
     assert not any(mode & (stat.S_IRWXG | stat.S_IRWXO) for mode in made.values())
 
 

@@ -116,7 +116,7 @@ async def test_a_hub_that_stops_is_alive_but_not_ready(client: httpx.AsyncClient
 
 
 async def test_a_broken_hub_is_still_alive(client: httpx.AsyncClient, tmp_path: Path) -> None:
-    (tmp_path / "attachments").write_text("a file where a folder is needed")
+    await break_attachments(tmp_path)
     assert (await client.get("/livez")).json() == {"status": "pass"}
 
 

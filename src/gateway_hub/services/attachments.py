@@ -1,6 +1,7 @@
 """Attachments: the bytes of MMS parts, stored before the message that names them."""
 
 from collections.abc import AsyncIterator, Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -44,8 +45,13 @@ class Attachments:
         except BlobNotFoundError as error:
             raise NotFoundError("The bytes of this attachment are gone.") from error
 
-    async def clean_up(self) -> None:
-        """Remove what an earlier process left half written."""
+    async def prepare(self) -> None:
+        """Make the folder, so that a backup finds one, and remove what was left half written.
+
+        A folder that cannot be made keeps no hub from starting: `check` tells of it.
+        """
+        with suppress(OSError):
+            await self._store.make_folder()
         await self._store.remove_unfinished()
 
     async def check(self) -> None:

@@ -170,7 +170,7 @@ class Hub:
         try:
             await self.database.start(migrate=self._options.migrate)
             await self.access.ensure_default_project()
-            await self.attachments.clean_up()
+            await self.attachments.prepare()
         except BaseException:
             await self.database.stop()
             raise

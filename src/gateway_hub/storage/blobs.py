@@ -60,6 +60,10 @@ class FileBlobStore:
         committed what names them, or never will."""
         return await asyncio.to_thread(self._list_settled, folder)
 
+    async def make_folder(self) -> None:
+        """Make the one folder, if it is not there."""
+        await asyncio.to_thread(self._make_root)
+
     async def remove_unfinished(self) -> None:
         """Remove what a process that was killed left half written; old enough to be nobody's."""
         await asyncio.to_thread(self._remove_unfinished)
