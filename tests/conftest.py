@@ -16,7 +16,8 @@ from gateway_hub.services.secrets import SecretBox
 from gateway_hub.storage.database import Database
 from tests import postgres
 
-hypothesis.settings.register_profile("shared-machine", deadline=None)
+# With `CI` set, Hypothesis would otherwise try the same examples each time.
+hypothesis.settings.register_profile("shared-machine", deadline=None, derandomize=False)
 hypothesis.settings.load_profile("shared-machine")
 
 DATABASES = [
