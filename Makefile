@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 COMPILE = $(BIN)/uv pip compile pyproject.toml --universal --python-version 3.11 --all-extras \
 	--group build --generate-hashes --no-emit-index-url --no-header --no-annotate --quiet
 
-.PHONY: run demo test check format crash simulate bench lock clean help
+.PHONY: run demo test coverage check format crash simulate bench lock clean help
 
 help: ## Show what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -20,6 +20,9 @@ demo: $(VENV)/.ready-to-run ## Set up and show a hub, two simulated phones, a me
 
 test: $(VENV)/.ready-to-test ## Set up and run all tests
 	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal
+
+coverage: $(VENV)/.ready-to-test ## Run all tests and show which lines and branches none of them runs
+	$(BIN)/python -m pytest --numprocesses=auto --dist=worksteal --cov --cov-report=term-missing:skip-covered
 
 check: $(VENV)/.ready-to-test ## Format, lint, types, import rules, dependencies
 	$(BIN)/ruff format --check .
