@@ -1,4 +1,4 @@
-"""Keys of requests that are to have their effect once."""
+"""Keys of requests that are to have their effect once. It follows 0003: there is no 0004."""
 
 import sqlalchemy as sa
 from alembic import op
