@@ -5,20 +5,22 @@ import os
 from typing import Any
 
 from gateway_hub.cli import main
-from gateway_hub.storage import inbound, transactions
+from gateway_hub.storage import commits, inbound
 from gateway_hub.storage.inbound import Receipt
+from gateway_hub.storage.transactions import Transaction
 
 
 def answer_before_commit() -> None:
     """Tell callers of success first and commit a little later."""
-    module: Any = transactions
+    module: Any = commits
     run = module._run
 
-    async def run_and_tell(unit: list[Any], connection: Any) -> None:
-        await run(unit, connection)
+    async def run_and_tell(unit: list[Any], connection: Any) -> Transaction:
+        transaction: Transaction = await run(unit, connection)
         for job in unit:
             job.settle()
         await asyncio.sleep(0.3)
+        return transaction
 
     module._run = run_and_tell
 
