@@ -110,7 +110,7 @@ async def test_what_is_lost_is_left_to_who_has_taken_it_since(
         assert await there.send_all() == 1
 
         # The one that was frozen comes back, and does not find the event.
-        await here.hub.webhook_deliveries._give_up([taken.delivery])
+        await here.hub.webhook_deliveries.claims.end_lost([taken.delivery])
     assert await here.statuses(endpoint) == [("message.queued", "delivered", 1)]
 
 
