@@ -11,6 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from gateway_hub.domain.clock import to_epoch_ms
 from gateway_hub.storage.column_types import UtcMoment
+from gateway_hub.storage.driver_sql import insert_sql
 from gateway_hub.storage.transactions import Transaction
 
 
@@ -57,10 +58,7 @@ class _DriverInsert:
 
 @lru_cache
 def _driver_insert(dialect: str, table: Table, columns: tuple[str, ...]) -> _DriverInsert:
-    mark = "${}" if dialect == "postgresql" else "?"
-    marks = ", ".join(mark.format(number) for number in range(1, len(columns) + 1))
-    names = ", ".join(columns)
-    sql = f"INSERT INTO {table.name} ({names}) VALUES ({marks}) ON CONFLICT DO NOTHING"  # noqa: S608 - names of our own tables
+    sql = f"{insert_sql(dialect, table.name, columns)} ON CONFLICT DO NOTHING"
     converters = [
         (position, convert)
         for position, name in enumerate(columns)

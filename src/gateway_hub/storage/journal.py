@@ -16,6 +16,7 @@ from gateway_hub.domain.clock import to_epoch_ms
 from gateway_hub.domain.events import MESSAGE_EVENTS, NewEvent, describe_message
 from gateway_hub.domain.ids import new_id
 from gateway_hub.domain.messages import Attachment, Message
+from gateway_hub.storage.driver_sql import insert_sql
 
 _COLUMNS = (
     "id",
@@ -106,6 +107,4 @@ async def write_journals(connection: AsyncConnection, journals: Iterable[Journal
 
 @lru_cache
 def _insert(dialect: str) -> str:
-    table, mark = ("event_inbox", "${}") if dialect == "postgresql" else ("events", "?")
-    marks = ", ".join(mark.format(number) for number in range(1, len(_COLUMNS) + 1))
-    return f"INSERT INTO {table} ({', '.join(_COLUMNS)}) VALUES ({marks})"  # noqa: S608 - names of our own tables
+    return insert_sql(dialect, "event_inbox" if dialect == "postgresql" else "events", _COLUMNS)

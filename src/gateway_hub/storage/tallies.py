@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from gateway_hub.domain.lifecycle import Status
 from gateway_hub.domain.messages import Direction, Message
 from gateway_hub.domain.statistics import hour_of
+from gateway_hub.storage.driver_sql import insert_sql
 from gateway_hub.storage.tables import message_counts, queue_backlogs
 
 FOLDED = 0
@@ -133,19 +134,14 @@ async def _add(
 @lru_cache
 def adding_to(table: Table, dialect: str) -> str:
     """Return the statement, in the driver's own form, that adds a row's numbers to those there."""
-    mark = "${}" if dialect == "postgresql" else "?"
-    marks = ", ".join(mark.format(number) for number in range(1, len(table.c) + 1))
     key = ", ".join(column.name for column in table.c if column.primary_key)
     sums = ", ".join(
         f"{column.name} = {table.name}.{column.name} + excluded.{column.name}"
         for column in table.c
         if not column.primary_key
     )
-    names = ", ".join(column.name for column in table.c)
-    return (
-        f"INSERT INTO {table.name} ({names}) VALUES ({marks}) "  # noqa: S608 - names of our own tables
-        f"ON CONFLICT ({key}) DO UPDATE SET {sums}"
-    )
+    insert = insert_sql(dialect, table.name, (column.name for column in table.c))
+    return f"{insert} ON CONFLICT ({key}) DO UPDATE SET {sums}"
 
 
 @lru_cache
