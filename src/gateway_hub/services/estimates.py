@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from gateway_hub.domain.access import Project
 from gateway_hub.domain.clock import Clock
 from gateway_hub.domain.devices import Device
 from gateway_hub.domain.messages import Route
@@ -17,7 +18,7 @@ from gateway_hub.storage import projects as project_rows
 from gateway_hub.storage.database import Database
 from gateway_hub.storage.transactions import Transaction
 
-MOST_CANDIDATES = 1000
+_MOST_CANDIDATES = 1000
 """How many devices an estimate names at most."""
 
 
@@ -72,21 +73,12 @@ class Estimates:
         size = measure(plain if transliterated else text)
 
         async def query(tx: Transaction) -> list[Candidate]:
-            now = self._clock()
             project = await project_rows.find_project(tx, project_id)
-            candidates: list[Candidate] = []
             if project is None:
-                return candidates
-            async for device in iterate_serving(tx, project_id, allowed):
-                if device.paused or not is_within(device, tag):
-                    continue
-                named = device if allowed.device_id is not None else None
-                contact = contact_key(to, find_region(named, project))
-                earliest_at = await budgets.earliest_at(tx, device, size.segments, contact, now)
-                candidates.append(Candidate(device, self._states.is_online(device), earliest_at))
-                if len(candidates) == MOST_CANDIDATES:
-                    break
-            return candidates
+                return []
+            return await self._find_candidates(
+                tx, project, allowed, to, segments=size.segments, tag=tag
+            )
 
         candidates = await self._database.read(query)
         there = [item.earliest_at for item in candidates if item.online]
@@ -96,3 +88,27 @@ class Estimates:
             candidates=tuple(candidates),
             earliest_at=min(there, default=None),
         )
+
+    async def _find_candidates(
+        self,
+        tx: Transaction,
+        project: Project,
+        route: Route,
+        to: str,
+        *,
+        segments: int,
+        tag: str | None,
+    ) -> list[Candidate]:
+        """Return the devices of *route* that are not paused, each with its time."""
+        now = self._clock()
+        candidates: list[Candidate] = []
+        async for device in iterate_serving(tx, project.id, route):
+            if device.paused or not is_within(device, tag):
+                continue
+            named = device if route.device_id is not None else None
+            contact = contact_key(to, find_region(named, project))
+            earliest_at = await budgets.earliest_at(tx, device, segments, contact, now)
+            candidates.append(Candidate(device, self._states.is_online(device), earliest_at))
+            if len(candidates) == _MOST_CANDIDATES:
+                break
+        return candidates

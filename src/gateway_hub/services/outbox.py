@@ -276,7 +276,6 @@ class Outbox:
         NotFoundError, TagLimitedError, and ConflictError while it is on its way, arrived, or has
         expired.
         """
-
         now = self._clock()
 
         async def use_case(tx: Transaction) -> MessageDetails:
