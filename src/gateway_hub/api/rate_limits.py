@@ -18,6 +18,7 @@ from gateway_hub.services.access import OPERATOR
 _MOST_CALLERS = 10_000
 _MINUTE = 60.0
 _IPV6_SITE = 64
+_ROUNDING_SECONDS = 1e-9  # what sums of fractions are off by
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Buckets:
         seconds_each = self.window_seconds / self.quota
         missing_seconds = max(0.0, self._full_at.get(caller, 0.0) - now) + seconds_each
         wait = missing_seconds - self.window_seconds
-        if wait > 1e-9:  # noqa: PLR2004 - what sums of fractions are off by
+        if wait > _ROUNDING_SECONDS:
             return Level(0, missing_seconds - seconds_each, wait)
         if caller not in self._full_at and len(self._full_at) >= _MOST_CALLERS:
             self._make_room(now)

@@ -22,7 +22,11 @@ _COLUMNS = (
 # What begins a formula, also in the full width that some programs take for the plain one. Where
 # lists are parted by semicolons or tabs, quotes after the first cell are no quotes any more: then
 # a cell begins inside of a text, too.
-_FORMULA = r"=+\-@＝＋－＠"  # noqa: RUF001 - these are what is looked for
+_FORMULA = (
+    r"=+\-@"
+    "\N{FULLWIDTH EQUALS SIGN}\N{FULLWIDTH PLUS SIGN}"
+    "\N{FULLWIDTH HYPHEN-MINUS}\N{FULLWIDTH COMMERCIAL AT}"
+)
 _BEGINS = re.compile(rf'^(?="*[{_FORMULA}\t\r\n])|(?:[;\t\r\n]"*)(?=[{_FORMULA}])')
 
 

@@ -68,7 +68,7 @@ class HubServer(uvicorn.Server):
         if not self.should_exit:
             await self._announce()
 
-    def handle_exit(self, sig: int, frame: FrameType | None) -> None:  # noqa: ARG002 - uvicorn's signature
+    def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
         """Stop; a second Ctrl+C does not wait for the requests under way.
 
         uvicorn's own would raise the signal again at the end, so that a clean stop looked like a

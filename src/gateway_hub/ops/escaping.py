@@ -2,6 +2,7 @@
 
 import re
 
+_BYTE = 0xFF
 _SHORT = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 
 # C0 and C1 controls, line separators, the marks that turn the direction of writing, and lone
@@ -19,4 +20,4 @@ def escape_controls(text: str) -> str:
 def _escape(match: re.Match[str]) -> str:
     character = match.group()
     code = ord(character)
-    return _SHORT.get(character) or (f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}")  # noqa: PLR2004 - what two hex digits can name
+    return _SHORT.get(character) or (f"\\x{code:02x}" if code <= _BYTE else f"\\u{code:04x}")

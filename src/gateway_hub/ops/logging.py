@@ -24,6 +24,7 @@ LineFormat = Literal["auto", "console", "json"]
 
 _LONGEST_VALUE = 8_000
 _DEEPEST = 6
+_ORJSON_BITS = 64
 # What neither is nor holds a secret or a control character, as most of what is logged.
 _PLAIN = re.compile(r"[A-Za-z0-9./:+{}-]*")
 _FIRST_FIELDS = ("timestamp", "level", "event")
@@ -133,7 +134,7 @@ def _clean_named(name: object, value: object, depth: int = 0) -> object:
 def _clean(value: object, depth: int) -> object:
     if value is None or isinstance(value, bool | float):
         return value
-    if isinstance(value, int) and value.bit_length() < 64:  # noqa: PLR2004 - what orjson can write
+    if isinstance(value, int) and value.bit_length() < _ORJSON_BITS:
         return int(value)
     if depth < _DEEPEST and isinstance(value, Mapping):
         return {
